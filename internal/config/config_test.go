@@ -1,0 +1,99 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEmptyFileIsTheDefault(t *testing.T) {
+	t.Parallel()
+	got, err := Read(strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Default(), got); diff != "" {
+		t.Errorf("an empty file changes the defaults (-default +read):\n%s", diff)
+	}
+}
+
+func TestReadKeepsTheDefaultsOfWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	got, err := Read(strings.NewReader("metrics:\n  window: 30s\nhealing: {watch: Selected}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Metrics.Window = Duration(30 * time.Second)
+	want.Healing.Watch = WatchSelected
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, yaml string
+		want       []string
+	}{
+		{"unknown field", "metrics:\n  windw: 3s\n", []string{"line 2", "windw"}},
+		{"no duration", "scaling: {period: soon}\n", []string{"line 1", `"soon"`, "500ms"}},
+		{"wrong type", "healing: {maxIncidents: many}\n", []string{"line 1", "many"}},
+		{"platform", "platform: nomad\n", []string{"platform", `"nomad"`, "kubernetes or local"}},
+		{"listen", "listen: everywhere\n", []string{"listen", `"everywhere"`, "host:port"}},
+		{"window", "metrics: {window: 1s}\n", []string{"metrics.window", "1s", "2s to 10m0s"}},
+		{"timeout above period", "metrics: {scrapePeriod: 2s, timeout: 3s}\n", []string{"metrics.timeout", "3s", "metrics.scrapePeriod"}},
+		{"stale below window", "metrics: {staleAfter: 5s}\n", []string{"metrics.staleAfter", "5s", "metrics.window"}},
+		{"lease", "leaderElection: {leaseDuration: 5s}\n", []string{"leaderElection.leaseDuration", "5s", "renewDeadline"}},
+		{"renew", "leaderElection: {renewDeadline: 2s}\n", []string{"leaderElection.renewDeadline", "2s", "retryPeriod"}},
+		{"local without file", "platform: local\n", []string{"local.file", "needs the file"}},
+		{"two documents", "platform: kubernetes\n---\nplatform: local\n", []string{"line 2", "one document"}},
+		{"empty namespace", "namespaces: ['']\n", []string{"namespaces[0]", `""`}},
+		{"several at once", "healing: {maxIncidents: 0}\njournal: {every: 0}\n", []string{"healing.maxIncidents", "journal.every"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Read(strings.NewReader(tt.yaml))
+			if err == nil {
+				t.Fatalf("%q was accepted", tt.yaml)
+			}
+			for _, w := range tt.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("error %q does not say %q", err, w)
+				}
+			}
+		})
+	}
+}
+
+func TestLoadNamesTheFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "homeostat.yaml")
+	if err := os.WriteFile(path, []byte("nonsense: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v does not name %s", err, path)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("metrics: {window: 30s}")
+	f.Add("platform: local\nlocal: {file: web.yaml}\n")
+	f.Add("---\n---\n")
+	f.Fuzz(func(t *testing.T, in string) {
+		c, err := Read(strings.NewReader(in))
+		if err != nil {
+			return
+		}
+		if err := c.Validate(); err != nil {
+			t.Errorf("Read accepted what Validate refuses: %v", err)
+		}
+	})
+}

@@ -1,0 +1,65 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Validate returns every value that is out of range: field, value and what is allowed, one error each, joined.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, field string, value any, allowed string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: %v is not allowed: %s", field, quote(value), allowed))
+		}
+	}
+	between := func(field string, d Duration, lo, hi time.Duration) {
+		check(d.D() >= lo && d.D() <= hi, field, d, fmt.Sprintf("allowed is %s to %s", lo, hi))
+	}
+	oneOf := func(field, value string, allowed ...string) {
+		check(slices.Contains(allowed, value), field, value, "allowed is "+strings.Join(allowed, " or "))
+	}
+
+	oneOf("platform", string(c.Platform), string(Kubernetes), string(Local))
+	_, _, err := net.SplitHostPort(c.Listen)
+	check(err == nil, "listen", c.Listen, "allowed is host:port, such as :8080")
+	for i, ns := range c.Namespaces {
+		check(ns != "", fmt.Sprintf("namespaces[%d]", i), ns, "allowed is the name of a namespace")
+	}
+	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf("log.format", c.Log.Format, "json", "text")
+
+	l := c.LeaderElection
+	check(l.Name != "", "leaderElection.name", l.Name, "allowed is the name of a Lease")
+	between("leaderElection.retryPeriod", l.RetryPeriod, 100*time.Millisecond, time.Minute)
+	// client-go asks for renewDeadline > 1.2 × retryPeriod (its jitter) and leaseDuration > renewDeadline.
+	check(float64(l.RenewDeadline) > 1.2*float64(l.RetryPeriod), "leaderElection.renewDeadline", l.RenewDeadline, "allowed is more than 1.2 × leaderElection.retryPeriod")
+	check(l.LeaseDuration > l.RenewDeadline && l.LeaseDuration.D() <= 10*time.Minute, "leaderElection.leaseDuration", l.LeaseDuration,
+		"allowed is more than leaderElection.renewDeadline, at most 10m0s")
+
+	m := c.Metrics
+	between("metrics.scrapePeriod", m.ScrapePeriod, time.Second, 5*time.Minute)
+	check(m.Timeout > 0 && m.Timeout <= m.ScrapePeriod, "metrics.timeout", m.Timeout, "allowed is more than 0s, at most metrics.scrapePeriod")
+	between("metrics.window", m.Window, 2*time.Second, 10*time.Minute)
+	check(m.StaleAfter >= m.Window && m.StaleAfter.D() <= time.Hour, "metrics.staleAfter", m.StaleAfter, "allowed is metrics.window to 1h0m0s")
+
+	between("scaling.period", c.Scaling.Period, 200*time.Millisecond, time.Minute)
+	between("healing.period", c.Healing.Period, 200*time.Millisecond, time.Minute)
+	oneOf("healing.watch", string(c.Healing.Watch), string(WatchAll), string(WatchSelected))
+	between("healing.keepIncidents", c.Healing.KeepIncidents, time.Minute, 720*time.Hour)
+	check(c.Healing.MaxIncidents >= 1 && c.Healing.MaxIncidents <= 1000, "healing.maxIncidents", c.Healing.MaxIncidents, "allowed is 1 to 1000")
+	check(c.Journal.Every >= 1 && c.Journal.Every <= 100000, "journal.every", c.Journal.Every, "allowed is 1 to 100000")
+	check(c.Platform != Local || c.LocalPlatform.File != "", "local.file", c.LocalPlatform.File, "platform local needs the file with its documents")
+	return errors.Join(errs...)
+}
+
+func quote(v any) any {
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf("%q", s)
+	}
+	return v
+}

@@ -1,0 +1,206 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+const (
+	captureTimeout = 5 * time.Second
+	expireEvery    = time.Minute
+	maxWorkloads   = 8 // workloads whose plans are carried out side by side
+)
+
+// Healing is the healing loop. The plan of one workload is carried out in a goroutine of its own, so that a log that is
+// slow to come delays nobody else; meanwhile that workload is not looked at again.
+type Healing struct {
+	source   HealingSource
+	store    IncidentStore
+	surgeon  Surgeon
+	recorder Recorder
+	identity string
+	log      *slog.Logger
+
+	slots   chan struct{}
+	pending sync.WaitGroup
+	mu      sync.Mutex
+	busy    map[cluster.Ref]struct{}
+	expired time.Time
+}
+
+// NewHealing returns a loop over the workloads of source. The identity names this controller in remediations.
+func NewHealing(source HealingSource, store IncidentStore, surgeon Surgeon, recorder Recorder, identity string, log *slog.Logger) *Healing {
+	return &Healing{
+		source: source, store: store, surgeon: surgeon, recorder: recorder, identity: identity, log: log,
+		slots: make(chan struct{}, maxWorkloads), busy: map[cluster.Ref]struct{}{},
+	}
+}
+
+// Run makes a pass every period, and early where wake delivers, until ctx is done. It returns when everything that it
+// started has ended.
+func (h *Healing) Run(ctx context.Context, period time.Duration, wake <-chan struct{}) {
+	every(ctx, period, wake, func(now time.Time) {
+		began := time.Now()
+		h.Pass(ctx, now)
+		h.recorder.Turned("healing", time.Since(began), nil)
+	})
+	h.Wait()
+}
+
+// Wait returns when the plans of all passes so far have been carried out.
+func (h *Healing) Wait() { h.pending.Wait() }
+
+// Pass looks at every watched workload once and starts carrying out its plan. It does not wait for the plans: see Wait.
+func (h *Healing) Pass(ctx context.Context, now time.Time) {
+	snap := h.source.Snapshot(now)
+	if !snap.Synced {
+		return // half a view shows failures that are none
+	}
+	for _, w := range snap.Workloads {
+		if ctx.Err() != nil {
+			return
+		}
+		h.look(ctx, snap, w, now)
+	}
+	if now.Sub(h.expired) >= expireEvery {
+		h.expired = now
+		if err := h.store.Expire(ctx, now); err != nil && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "incidents not expired", "error", err)
+		}
+	}
+}
+
+func (h *Healing) look(ctx context.Context, snap *cluster.Snapshot, w *cluster.Workload, now time.Time) {
+	policy, ok := h.source.PolicyFor(w)
+	if !ok || !h.claim(w.Ref) {
+		return
+	}
+	plan := healing.Reconcile(healing.Input{
+		Workload: w, Nodes: snap.Nodes, Memory: h.source.Memory(w.Ref.Namespace), Policy: policy,
+		Incidents: h.source.Incidents(w.Ref), Spent: h.source.Spent(policy, w.Ref),
+		Stale: snap.Stale, Identity: h.identity,
+	}, now)
+	if len(plan.Save) == 0 && plan.Action == nil {
+		h.release(w.Ref)
+		return
+	}
+	h.pending.Go(func() {
+		defer h.release(w.Ref)
+		select {
+		case h.slots <- struct{}{}:
+			defer func() { <-h.slots }()
+		case <-ctx.Done():
+			return
+		}
+		h.carryOut(ctx, w, policy, plan, now)
+	})
+}
+
+func (h *Healing) claim(r cluster.Ref) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, taken := h.busy[r]; taken {
+		return false
+	}
+	h.busy[r] = struct{}{}
+	return true
+}
+
+func (h *Healing) release(r cluster.Ref) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.busy, r)
+}
+
+// carryOut does what the plan says, in the order that makes it safe: evidence, budget, intent, action, outcome. Whatever
+// fails ends the plan; the next pass starts again from what is stored.
+func (h *Healing) carryOut(ctx context.Context, w *cluster.Workload, policy healing.Policy, plan healing.Plan, now time.Time) {
+	act := plan.Action
+	var intent incident.Incident // the stored incident that holds the action's intent
+	for _, save := range plan.Save {
+		in := h.capture(ctx, w, save)
+		holdsIntent := act != nil && in.Name == act.Incident
+		if holdsIntent && act.Charge {
+			if err := h.charge(ctx, policy, w, *act, now); err != nil {
+				return
+			}
+		}
+		stored, err := h.save(ctx, in)
+		if err != nil {
+			return
+		}
+		if save.Event != "" {
+			h.store.Announce(ctx, stored, save.Event, stored.Message)
+		}
+		if holdsIntent {
+			intent = stored
+		}
+	}
+	if act == nil {
+		return
+	}
+	if intent.Name == "" {
+		h.log.ErrorContext(ctx, "action without a stored intent was dropped", "workload", w.Ref.String(), "incident", act.Incident)
+		return
+	}
+	h.act(ctx, intent, *act, now)
+}
+
+func (h *Healing) capture(ctx context.Context, w *cluster.Workload, save healing.Save) incident.Incident {
+	in := save.Incident
+	for _, c := range save.Capture {
+		ctx, cancel := context.WithTimeout(ctx, captureTimeout)
+		in = healing.Attach(in, h.surgeon.Capture(ctx, w, c))
+		cancel()
+	}
+	return in
+}
+
+func (h *Healing) charge(ctx context.Context, p healing.Policy, w *cluster.Workload, a healing.Action, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	err := h.surgeon.Charge(ctx, p, w.Ref, a.RemediationID, now)
+	if err != nil && !errors.Is(err, ErrBudget) && !errors.Is(err, ErrConflict) {
+		h.log.WarnContext(ctx, "budget not charged, so nothing is done", "workload", w.Ref.String(), "error", err)
+	}
+	return err
+}
+
+func (h *Healing) save(ctx context.Context, in incident.Incident) (incident.Incident, error) {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	stored, err := h.store.Save(ctx, in)
+	if err != nil {
+		if !errors.Is(err, ErrConflict) && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "incident not stored", "incident", in.Namespace+"/"+in.Name, "error", err)
+		}
+		return in, err
+	}
+	h.recorder.Incident(stored)
+	return stored, nil
+}
+
+// act carries out one action whose intent is stored, and stores what became of it. The outcome is written even when ctx
+// ends meanwhile: a done action without an outcome costs the next leader a look.
+func (h *Healing) act(ctx context.Context, intent incident.Incident, a healing.Action, now time.Time) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*WriteTimeout)
+	defer cancel()
+	began := time.Now()
+	h.log.InfoContext(ctx, "remediation started", "incident", a.Incident, "remedy", string(a.Remedy),
+		"replica", a.Replica, "workload", a.Workload.String())
+	result := h.surgeon.Carry(ctx, a)
+	h.recorder.Acted(a, result, now)
+	h.log.InfoContext(ctx, "remediation carried out", "incident", a.Incident, "outcome", string(result.Outcome),
+		"reason", string(result.Reason), "message", result.Message)
+	done := healing.Complete(intent, a.RemediationID, result, now.Add(time.Since(began)))
+	if stored, err := h.save(ctx, done); err == nil {
+		h.store.Announce(ctx, stored, result.Reason, result.Message)
+	}
+}

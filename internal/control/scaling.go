@@ -1,0 +1,169 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
+)
+
+// Defaults of the loops. A write that takes longer than WriteTimeout is given up and decided anew.
+const (
+	DefaultPeriod = time.Second
+	WriteTimeout  = 10 * time.Second
+	maxWrites     = 8
+)
+
+// Reasons of a pass that made no decision; they stand where a decision's reason stands.
+const (
+	ReasonTargetUnavailable hpa.Reason = "FailedGetScale"
+	ReasonPaused            hpa.Reason = "Paused"
+	ReasonInvalidSpec       hpa.Reason = "InvalidSpec"
+)
+
+// Scaling is the scaling loop. It keeps the decision history of every autoscaler in memory. Not safe for concurrent use:
+// one Run, or one caller of Pass.
+type Scaling struct {
+	source   ScalingSource
+	writer   ScalingWriter
+	recorder Recorder
+	log      *slog.Logger
+	history  map[cluster.Ref]hpa.History
+}
+
+// NewScaling returns a loop over the autoscalers of source.
+func NewScaling(source ScalingSource, writer ScalingWriter, recorder Recorder, log *slog.Logger) *Scaling {
+	return &Scaling{source: source, writer: writer, recorder: recorder, log: log, history: map[cluster.Ref]hpa.History{}}
+}
+
+// Run makes a pass every period until ctx is done. It returns when the last pass has ended.
+func (s *Scaling) Run(ctx context.Context, period time.Duration) {
+	every(ctx, period, nil, func(now time.Time) {
+		began := time.Now()
+		err := s.Pass(ctx, now)
+		s.recorder.Turned("scaling", time.Since(began), err)
+		if err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "scaling pass ended early", "error", err)
+		}
+	})
+}
+
+// decided is one autoscaler's decision on its way to the platform.
+type decided struct {
+	autoscaler Autoscaler
+	obs        hpa.Observation
+	rec        hpa.Recommendation
+	history    hpa.History
+	err        error
+	scaled     bool
+}
+
+// Pass decides every autoscaler once and writes what changed. It returns an error only where no autoscaler could be
+// looked at; the error of one autoscaler is reported on it and does not touch the others.
+func (s *Scaling) Pass(ctx context.Context, now time.Time) error {
+	list, err := s.source.Autoscalers(ctx)
+	if err != nil {
+		return fmt.Errorf("list autoscalers: %w", err)
+	}
+	all := make([]decided, len(list))
+	for i, a := range list {
+		all[i] = s.decide(ctx, a, now)
+	}
+	// Decisions are cheap and come first; the writes wait for the network and go side by side.
+	var writes errgroup.Group
+	writes.SetLimit(maxWrites)
+	for i := range all {
+		writes.Go(func() error {
+			s.write(ctx, &all[i], now)
+			return nil
+		})
+	}
+	_ = writes.Wait() // the functions return nil: errors stay with their autoscaler
+	s.remember(all)
+	return nil
+}
+
+func (s *Scaling) decide(ctx context.Context, a Autoscaler, now time.Time) decided {
+	d := decided{autoscaler: a, history: s.history[a.Ref]}
+	switch {
+	case a.Invalid != "":
+		reason := hpa.Reason(a.InvalidReason)
+		if reason == "" {
+			reason = ReasonInvalidSpec
+		}
+		d.rec = undecided(now, reason, a.Invalid, "ScalingActive")
+		return d
+	case a.Mode == Paused:
+		d.rec = undecided(now, ReasonPaused, "paused by spec.mode", "ScalingActive")
+		return d
+	}
+	d.obs, d.err = s.source.Observe(ctx, a, now)
+	if d.err != nil {
+		d.rec = undecided(now, ReasonTargetUnavailable, d.err.Error(), "AbleToScale")
+		return d
+	}
+	d.rec, d.history = hpa.Decide(a.Policy, d.obs, d.history, now)
+	return d
+}
+
+// undecided is the record of a pass in which no number could be decided.
+func undecided(now time.Time, reason hpa.Reason, message, condition string) hpa.Recommendation {
+	return hpa.Recommendation{
+		At: now, Reason: reason, Message: message,
+		Conditions: []hpa.Condition{{Type: condition, Reason: string(reason), Message: message}},
+	}
+}
+
+func (s *Scaling) write(ctx context.Context, d *decided, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
+	if d.err == nil && d.rec.Change() && d.autoscaler.Mode != DryRun {
+		d.err = s.writer.Scale(ctx, d.autoscaler, d.rec)
+		if d.err == nil {
+			d.scaled = true
+			d.history = d.history.Applied(d.rec, now)
+			s.log.InfoContext(ctx, "scaled", "autoscaler", d.autoscaler.Ref.String(), "target", d.autoscaler.Target.String(),
+				"from", d.rec.Current, "to", d.rec.Desired, "reason", string(d.rec.Reason), "message", d.rec.Message)
+		}
+	}
+	s.recorder.Decided(d.autoscaler, d.obs, d.rec, d.err)
+	if err := s.writer.Report(ctx, d.autoscaler, d.rec, d.err); err != nil && !errors.Is(err, ErrConflict) && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "status not written", "autoscaler", d.autoscaler.Ref.String(), "error", err)
+	}
+}
+
+// remember keeps the histories of the autoscalers that are still there.
+func (s *Scaling) remember(all []decided) {
+	next := make(map[cluster.Ref]hpa.History, len(all))
+	for i := range all {
+		next[all[i].autoscaler.Ref] = all[i].history
+	}
+	s.history = next
+}
+
+// every calls pass at once, then every period, and early where wake delivers, until ctx is done.
+func every(ctx context.Context, period time.Duration, wake <-chan struct{}, pass func(now time.Time)) {
+	if period <= 0 {
+		period = DefaultPeriod
+	}
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		pass(time.Now())
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-wake:
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package incident
+
+import (
+	"time"
+
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/metrics"
+)
+
+// State of an incident.
+type State string
+
+// The states:
+//
+//	Open ──> Acting ──> Verifying ──> Resolved
+//	  │         │            └──> Open (not better: the next step)
+//	  │         └──> Open (refused or failed)
+//	  ├──> Resolved (healthy by itself for a while)
+//	  └──> Abandoned (budget or remedies exhausted: a person is needed) ──> Resolved
+const (
+	Open      State = "Open"
+	Acting    State = "Acting"    // an intent is written and the action under way
+	Verifying State = "Verifying" // the action is done, its effect is watched
+	Resolved  State = "Resolved"
+	Abandoned State = "Abandoned"
+)
+
+// Active reports whether the incident still needs attention: every state but Resolved.
+func (s State) Active() bool { return s != Resolved }
+
+// Limits of what one incident keeps, so that an incident that lasts for days stays small.
+const (
+	MaxSubjects     = 10
+	MaxFingerprints = 32
+	MaxTimeline     = 40
+	MaxEvidence     = 16
+	MaxRemediations = 16
+	MaxLogLines     = 40
+	MaxLogBytes     = 8 << 10
+)
+
+// Incident is findings about one workload with one cause, over time.
+type Incident struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Version is the platform's version of the stored object, for compare-and-swap; empty: not stored yet.
+	Version  string      `json:"-"`
+	Workload cluster.Ref `json:"workload"`
+	Kind     Kind        `json:"kind"`
+	State    State       `json:"state"`
+	// Policy names the HealingPolicy that governs it, empty for the default.
+	Policy string `json:"policy,omitempty"`
+	// Cause is one plain sentence; Confidence in percent belongs to it.
+	Cause      string `json:"cause"`
+	Confidence int32  `json:"confidence"`
+	// For and Against are the observations behind the confidence.
+	For     []string `json:"for,omitempty"`
+	Against []string `json:"against,omitempty"`
+	// OpenedAt is when the incident was written, StartedAt when the failure began, LastSeenAt when it was last seen,
+	// HealthySince when the workload was first seen healthy after that (zero: it is not), ResolvedAt the end.
+	OpenedAt     time.Time `json:"openedAt"`
+	StartedAt    time.Time `json:"startedAt"`
+	LastSeenAt   time.Time `json:"lastSeenAt"`
+	HealthySince time.Time `json:"healthySince,omitzero"`
+	ResolvedAt   time.Time `json:"resolvedAt,omitzero"`
+	// Occurrences counts deaths, or replicas that show a lasting failure.
+	Occurrences int32 `json:"occurrences"`
+	// Subjects are the replicas concerned, newest last, at most MaxSubjects.
+	Subjects []Subject `json:"subjects,omitempty"`
+	// Fingerprints of occurrences already counted, newest last, at most MaxFingerprints.
+	Fingerprints []string      `json:"fingerprints,omitempty"`
+	Evidence     []Evidence    `json:"evidence,omitempty"`
+	Timeline     []Entry       `json:"timeline,omitempty"`
+	Remediations []Remediation `json:"remediations,omitempty"`
+	// Reason is the last step's reason: why it was acted on or not (see package healing); Message its sentence.
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Subject is one replica (and container) that an incident is about.
+type Subject struct {
+	Replica   string    `json:"replica"`
+	UID       string    `json:"uid,omitempty"`
+	Node      string    `json:"node,omitempty"`
+	Container string    `json:"container,omitempty"`
+	At        time.Time `json:"at"`
+	// Restarts of the container when it was last seen failing.
+	Restarts int32 `json:"restarts,omitempty"`
+}
+
+// Entry is one line of an incident's timeline.
+type Entry struct {
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+}
+
+// EvidenceKind says what a piece of evidence is.
+type EvidenceKind string
+
+// The kinds of evidence.
+const (
+	EvidenceTermination EvidenceKind = "Termination" // exit code, reason, signal of the dead container
+	EvidenceLog         EvidenceKind = "Log"         // the last lines of the container that died
+	EvidenceEvent       EvidenceKind = "Event"
+	EvidenceUsage       EvidenceKind = "Usage"  // CPU and memory before and after
+	EvidenceChange      EvidenceKind = "Change" // what was changed before
+	EvidenceStatus      EvidenceKind = "Status" // a waiting reason, a condition, a node's state
+)
+
+// Evidence is facts copied at detection, before anything is done.
+type Evidence struct {
+	Kind      EvidenceKind `json:"kind"`
+	At        time.Time    `json:"at"`
+	Replica   string       `json:"replica,omitempty"`
+	Container string       `json:"container,omitempty"`
+	// Message is one plain sentence or, for a log, where the lines come from or why there are none.
+	Message string `json:"message"`
+	// Lines of a log, oldest first, at most MaxLogLines and MaxLogBytes.
+	Lines []string `json:"lines,omitempty"`
+	// Termination belongs to EvidenceTermination.
+	Termination *cluster.Termination `json:"termination,omitempty"`
+	// Points and MemoryLimit (bytes, 0: none) belong to EvidenceUsage.
+	Points      []metrics.Point `json:"points,omitempty"`
+	MemoryLimit int64           `json:"memoryLimit,omitempty"`
+}
+
+// Remedy is what can be done about a finding.
+type Remedy string
+
+// The remedies.
+const (
+	RemedyNone    Remedy = "None"    // notify and keep the evidence
+	RemedyRestart Remedy = "Restart" // evict the replica, so that its owner makes a fresh one
+)
+
+// Outcome of a remediation.
+type Outcome string
+
+// The outcomes. Pending is the intent: written before the action, so that a new leader finds it.
+const (
+	Pending   Outcome = "Pending"
+	Done      Outcome = "Done"      // carried out, effect not yet known
+	Succeeded Outcome = "Succeeded" // carried out, the workload is healthy
+	Failed    Outcome = "Failed"    // could not be carried out, or did not help
+	Blocked   Outcome = "Blocked"   // refused by the platform, such as by a PodDisruptionBudget
+	DryRun    Outcome = "DryRun"    // would have been carried out
+)
+
+// Remediation is one action on one replica: its intent, and what became of it.
+type Remediation struct {
+	// ID is the same for the same cause and replica: at most one action is carried out for it.
+	ID         string `json:"id"`
+	Remedy     Remedy `json:"remedy"`
+	Replica    string `json:"replica"`
+	ReplicaUID string `json:"replicaUID"`
+	// IntendedAt is when the intent was written, FinishedAt when the outcome was.
+	IntendedAt time.Time `json:"intendedAt"`
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	// By is the identity of the controller that wrote the last outcome.
+	By      string  `json:"by,omitempty"`
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason"`
+	Message string  `json:"message"`
+}

@@ -1,0 +1,142 @@
+// Package journal writes what was decided and done, one JSON object per line.
+//
+// A line is complete: a decision has all inputs that it was made from, so that it can be explained, and recomputed, later.
+// Writing never blocks who decides: lines go through a bounded queue to one goroutine, and what does not fit is dropped
+// and counted. The package reads no clock; the times are those of the records.
+package journal
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+// Queue is how many lines may wait for the disk. At one decision a second for 100 autoscalers it holds some ten seconds.
+const Queue = 1024
+
+// Kind says what a line records.
+type Kind string
+
+// The kinds of line.
+const (
+	Decision Kind = "decision"
+	Incident Kind = "incident"
+	Action   Kind = "action"
+)
+
+// Record is one line. Exactly one of Decision, Incident and Action is set, as Kind says.
+type Record struct {
+	Time    time.Time   `json:"time"`
+	Kind    Kind        `json:"kind"`
+	Subject cluster.Ref `json:"subject"`
+	// Reason and Message are those of the decision, incident or result.
+	Reason   string             `json:"reason"`
+	Message  string             `json:"message"`
+	Decision *DecisionRecord    `json:"decision,omitempty"`
+	Incident *incident.Incident `json:"incident,omitempty"`
+	Action   *ActionRecord      `json:"action,omitempty"`
+}
+
+// DecisionRecord is a decision with everything that it was made from.
+type DecisionRecord struct {
+	Target         cluster.Ref        `json:"target"`
+	Policy         hpa.Policy         `json:"policy"`
+	Observation    hpa.Observation    `json:"observation"`
+	Recommendation hpa.Recommendation `json:"recommendation"`
+	// Error of the write that followed, empty for none.
+	Error string `json:"error,omitempty"`
+}
+
+// ActionRecord is an action and what came of it.
+type ActionRecord struct {
+	Incident      string           `json:"incident"`
+	RemediationID string           `json:"remediationID"`
+	Remedy        incident.Remedy  `json:"remedy"`
+	Replica       string           `json:"replica"`
+	ReplicaUID    string           `json:"replicaUID"`
+	Outcome       incident.Outcome `json:"outcome"`
+	Reason        healing.Reason   `json:"reason"`
+}
+
+// Writer queues records. The zero value drops everything and is ready to use; so is a nil *Writer.
+type Writer struct {
+	queue   chan Record
+	written atomic.Int64
+	dropped atomic.Int64
+}
+
+// New returns a writer whose Run has to be called for anything to be written.
+func New() *Writer {
+	return &Writer{queue: make(chan Record, Queue)}
+}
+
+// Write queues the record, or drops and counts it where the queue is full. It never blocks.
+func (w *Writer) Write(r Record) {
+	if w == nil {
+		return
+	}
+	select {
+	case w.queue <- r:
+	default:
+		w.dropped.Add(1)
+	}
+}
+
+// Dropped returns how many records did not fit so far.
+func (w *Writer) Dropped() int64 {
+	if w == nil {
+		return 0
+	}
+	return w.dropped.Load()
+}
+
+// Written returns how many records went out so far.
+func (w *Writer) Written() int64 {
+	if w == nil {
+		return 0
+	}
+	return w.written.Load()
+}
+
+// Run writes queued records to out until ctx is done, and then what is left in the queue. It returns the first error of
+// out; after that everything is dropped. Call it once.
+func (w *Writer) Run(ctx context.Context, out io.Writer) error {
+	buf := bufio.NewWriter(out)
+	enc := json.NewEncoder(buf)
+	put := func(r Record) error {
+		if err := enc.Encode(r); err != nil {
+			return fmt.Errorf("write journal: %w", err)
+		}
+		w.written.Add(1)
+		if len(w.queue) == 0 { // nothing more is waiting: let readers see the line
+			if err := buf.Flush(); err != nil {
+				return fmt.Errorf("write journal: %w", err)
+			}
+		}
+		return nil
+	}
+	for {
+		select {
+		case r := <-w.queue:
+			if err := put(r); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			for len(w.queue) > 0 {
+				if err := put(<-w.queue); err != nil {
+					return err
+				}
+			}
+			return buf.Flush()
+		}
+	}
+}
