@@ -1,0 +1,84 @@
+package logs
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxLine bounds one line, in bytes: a stack trace line fits, a dumped request body does not push out its neighbours.
+const maxLine = 2 << 10
+
+// cutMark ends a line that was cut.
+const cutMark = "…"
+
+var ansiCode = regexp.MustCompile(`\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])`)
+
+// Tail returns the last lines of raw, oldest first: at most maxLines, together at most maxBytes (newlines not counted),
+// each at most 2 KiB, as valid UTF-8 without terminal codes and control characters, secrets masked. Empty lines at the
+// end are dropped. nil when nothing is left.
+func Tail(raw []byte, maxLines, maxBytes int) []string {
+	if maxLines <= 0 || maxBytes <= 0 {
+		return nil
+	}
+	text := strings.TrimRight(string(raw), "\r\n\t ")
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	maskKeys(lines)
+	if len(lines) > maxLines {
+		lines = lines[len(lines)-maxLines:]
+	}
+	size, first := 0, len(lines)
+	for i := len(lines) - 1; i >= 0; i-- {
+		lines[i] = cut(Mask(lines[i]), maxLine)
+		if size += len(lines[i]); size > maxBytes {
+			break
+		}
+		first = i
+	}
+	if first == len(lines) { // not even the last line fits
+		return []string{cut(lines[len(lines)-1], maxBytes)}
+	}
+	out := make([]string, len(lines)-first)
+	copy(out, lines[first:])
+	return out
+}
+
+// clean makes one line safe to keep and to print.
+func clean(line string) string {
+	line = strings.ToValidUTF8(strings.TrimRight(line, "\r"), "\uFFFD")
+	if strings.IndexByte(line, '\x1b') >= 0 {
+		line = ansiCode.ReplaceAllString(line, "")
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return ' '
+		}
+		return r
+	}, line)
+}
+
+// cut shortens s to at most n bytes at the border of a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	mark := cutMark
+	if n < len(mark) {
+		mark = ""
+	}
+	end := n - len(mark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
+}

@@ -1,0 +1,125 @@
+package report
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/metrics"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what is printed to testdata")
+
+var now = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+
+func golden(t *testing.T, name string, print func(w *bytes.Buffer) error) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := print(&out); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join("testdata", name+".txt")
+	if *rewrite {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), out.String()); diff != "" {
+		t.Errorf("%s (-want +got); -rewrite if the new text is better:\n%s", path, diff)
+	}
+}
+
+func TestExplainReadsTopDown(t *testing.T) {
+	t.Parallel()
+	cpu := hpa.Metric{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}
+	memory := hpa.Metric{Resource: hpa.Memory, Type: hpa.AverageValue, Target: 96 << 20}
+	a := Autoscaler{
+		Ref:    cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: "web"},
+		Target: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: "web"},
+		Mode:   "Active", Min: 2, Max: 4,
+		Decision: &hpa.Recommendation{
+			At: now.Add(-12 * time.Second), Current: 2, Proposed: 11, Desired: 4, Reason: hpa.ReasonTooManyReplicas,
+			Message: "cpu is at 212 % of requests, target 40 %: 2 ready replicas need 11; limited to 4 by maxReplicas",
+			Metrics: []hpa.MetricProposal{
+				{Metric: cpu, Replicas: 11, Utilization: 212, Ready: 2, Unready: hpa.Names{Count: 7, First: []string{"web-3: crash loop"}}},
+				{Metric: memory, Err: "web-3 has no sample", ErrReason: "FailedGetResourceMetric"},
+			},
+			Steps: []hpa.Step{
+				{Name: hpa.StepStabilization, Before: 11, After: 11, Reason: hpa.ReasonDesiredWithinRange, Message: "nothing lower in the window of 0s"},
+				{Name: hpa.StepBounds, Before: 11, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "limited to 4 by maxReplicas"},
+			},
+		},
+		Changes:    []Change{{At: now.Add(-3 * time.Hour), From: 4, To: 2, Reason: "DesiredWithinRange", Message: "cpu is at 3 % of requests"}},
+		Conditions: []hpa.Condition{{Type: "ScalingLimited", Status: true, Reason: "TooManyReplicas", Message: "limited to 4 by maxReplicas"}},
+	}
+	golden(t, "explain", func(w *bytes.Buffer) error { return Explain(w, a, now) })
+	a.Decision, a.Changes = nil, nil
+	golden(t, "explain_before_the_first_decision", func(w *bytes.Buffer) error { return Explain(w, a, now) })
+}
+
+func oom() incident.Incident {
+	var points []metrics.Point
+	for i := range 20 {
+		points = append(points, metrics.Point{At: now.Add(time.Duration(i-80) * time.Second), CPUMilli: 40, MemoryBytes: int64(40+5*i) << 20})
+	}
+	death := &cluster.Termination{ExitCode: 137, Reason: "OOMKilled", FinishedAt: now.Add(-time.Minute)}
+	return incident.Incident{
+		Namespace: "demo", Name: "web-oomkilled-1a2b", State: incident.Resolved, Kind: incident.OOMKilled,
+		Workload: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: "web"},
+		Cause:    "container app of web-1 was killed by the kernel at its memory limit of 128Mi", Confidence: 97,
+		For: []string{"reason OOMKilled, exit code 137"}, Against: []string{"the last sample is 3 s older than the death"},
+		OpenedAt: now.Add(-time.Minute), StartedAt: now.Add(-61 * time.Second), ResolvedAt: now.Add(-10 * time.Second), Occurrences: 2,
+		Evidence: []incident.Evidence{
+			{Kind: incident.EvidenceTermination, At: now.Add(-61 * time.Second), Replica: "web-1", Container: "app", Message: "exit code 137, OOMKilled", Termination: death},
+			{Kind: incident.EvidenceLog, At: now.Add(-60 * time.Second), Replica: "web-1", Container: "app", Message: "last 2 lines", Lines: []string{`{"msg":"leaking memory","leaked_mib":96}`, `{"msg":"leaking memory","leaked_mib":104}`}},
+			{Kind: incident.EvidenceUsage, At: now.Add(-60 * time.Second), Replica: "web-1", Container: "app", Message: "memory grew from 40Mi to 127Mi in 19s", Points: points, MemoryLimit: 128 << 20},
+		},
+		Timeline: []incident.Entry{{At: now.Add(-time.Minute), Reason: "IncidentOpened", Message: "opened"}, {At: now.Add(-10 * time.Second), Reason: "IncidentResolved", Message: "healthy for 30s"}},
+		Reason:   "NoRemedy", Message: "the kubelet restarts the container itself",
+	}
+}
+
+func TestIncidentsPutsWhatIsOpenFirst(t *testing.T) {
+	t.Parallel()
+	resolved, open := oom(), oom()
+	open.Name, open.State, open.Kind, open.OpenedAt = "api-crashloop-9f", incident.Open, incident.CrashLoop, now.Add(-50*time.Hour)
+	golden(t, "incidents", func(w *bytes.Buffer) error {
+		return Incidents(w, []incident.Incident{resolved, open}, now)
+	})
+	golden(t, "incidents_none", func(w *bytes.Buffer) error { return Incidents(w, nil, now) })
+}
+
+func TestIncidentShowsCauseDeedsAndEvidence(t *testing.T) {
+	t.Parallel()
+	in := oom()
+	golden(t, "incident", func(w *bytes.Buffer) error { return Incident(w, in, now) })
+	in.Remediations = []incident.Remediation{{
+		Remedy: incident.RemedyRestart, Replica: "web-1", IntendedAt: now.Add(-50 * time.Second),
+		Outcome: incident.Blocked, Reason: "BlockedByPDB", Message: "the disruption budget web allows 0 disruptions",
+	}}
+	golden(t, "incident_with_remediation", func(w *bytes.Buffer) error { return Incident(w, in, now) })
+}
+
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[int64]string{0: "0", 1000: "1000", 1024: "1Ki", 96 << 20: "96Mi", 3 << 29: "1.5Gi", 100663297: "96Mi"} {
+		if got := Bytes(v); got != want {
+			t.Errorf("Bytes(%d) = %s, want %s", v, got, want)
+		}
+	}
+}
