@@ -1,0 +1,206 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// HealingMode says whether remedies are carried out.
+// +kubebuilder:validation:Enum=Observe;Act
+type HealingMode string
+
+// The modes of a HealingPolicy.
+const (
+	HealingObserve HealingMode = "Observe" // write the same records, act on nothing
+	HealingAct     HealingMode = "Act"     // carry remedies out, within the budget
+)
+
+// FindingKind names a kind of failure.
+// +kubebuilder:validation:Enum=OOMKilled;ProbableOOM;ChildOOM;CrashLoop;LivenessKill;ImagePull;ConfigMissing;Unschedulable;NotReady;NodeNotReady
+type FindingKind string
+
+// Remedy is what is done about a finding.
+// +kubebuilder:validation:Enum=None;Restart
+type Remedy string
+
+// HealingPolicy says which workloads of its namespace are watched, and what may be done about which finding.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=hp,categories=homeostat
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="Budget",type=integer,JSONPath=`.spec.budget.actions`,description="actions per workload"
+// +kubebuilder:printcolumn:name="Per",type=string,JSONPath=`.spec.budget.period`,description="the budget's period"
+// +kubebuilder:printcolumn:name="Watched",type=integer,JSONPath=`.status.watchedWorkloads`,description="workloads that it governs"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Min Healthy",type=integer,JSONPath=`.spec.minHealthyPercent`,priority=1,description="percent of the replicas"
+type HealingPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the user allows.
+	// +required
+	Spec HealingPolicySpec `json:"spec"`
+	// Status is written by Homeostat.
+	// +optional
+	Status HealingPolicyStatus `json:"status,omitempty"`
+}
+
+// HealingPolicySpec is what the user allows.
+type HealingPolicySpec struct {
+	// selector selects workloads of the namespace by the labels of their pods. It must not be empty: an empty selector
+	// selects nothing.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="selector is empty, and an empty selector selects nothing: give matchLabels or matchExpressions"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || size(self.matchExpressions) <= 16",fieldPath=".matchExpressions",messageExpression="'matchExpressions has ' + string(size(self.matchExpressions)) + ' items, at most 16 are allowed'"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",fieldPath=".matchExpressions",message="operator must be In, NotIn, Exists or DoesNotExist"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",fieldPath=".matchExpressions",message="values must be given with the operators In and NotIn, and only with them"
+	Selector metav1.LabelSelector `json:"selector"`
+
+	// mode says whether remedies are carried out (Act) or only written down (Observe).
+	// +optional
+	// +kubebuilder:default=Observe
+	Mode HealingMode `json:"mode,omitempty"`
+
+	// remedies per finding. A finding that is not named has its default: Restart for a liveness kill that repeats and
+	// for a replica that stays not ready, None for every other.
+	// +optional
+	// +listType=map
+	// +listMapKey=finding
+	// +kubebuilder:validation:MaxItems=16
+	Remedies []FindingRemedy `json:"remedies,omitempty"`
+
+	// budget bounds the actions on each workload.
+	// +optional
+	// +kubebuilder:default={}
+	Budget Budget `json:"budget,omitempty"`
+
+	// minHealthyPercent of the desired replicas must be ready after an action, or it is not carried out. 0 to 100.
+	// +optional
+	// +kubebuilder:default=51
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	MinHealthyPercent *int32 `json:"minHealthyPercent,omitempty"`
+
+	// cooldown between two actions on one workload. More than 0s, at most 24h.
+	// +optional
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'cooldown is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	Cooldown *metav1.Duration `json:"cooldown,omitempty"`
+
+	// verifyWithin is how long an action has to show its effect. More than 0s, at most 24h.
+	// +optional
+	// +kubebuilder:default="2m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'verifyWithin is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	VerifyWithin *metav1.Duration `json:"verifyWithin,omitempty"`
+
+	// resolveAfter is how long the workload has to be healthy until its incident is resolved. More than 0s, at most 24h.
+	// +optional
+	// +kubebuilder:default="2m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'resolveAfter is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	ResolveAfter *metav1.Duration `json:"resolveAfter,omitempty"`
+
+	// notReadyAfter is how long a running replica may be not ready before that is a finding. More than 0s, at most 24h.
+	// +optional
+	// +kubebuilder:default="3m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'notReadyAfter is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	NotReadyAfter *metav1.Duration `json:"notReadyAfter,omitempty"`
+
+	// pendingAfter is how long an image pull, a missing config or an unschedulable pod may last before that is a
+	// finding. More than 0s, at most 24h.
+	// +optional
+	// +kubebuilder:default="30s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'pendingAfter is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	PendingAfter *metav1.Duration `json:"pendingAfter,omitempty"`
+}
+
+// FindingRemedy is the remedy for one finding. Restart is only allowed where it can help and destroys no evidence.
+//
+// +kubebuilder:validation:XValidation:rule="self.remedy != 'Restart' || self.finding in ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'NotReady']",fieldPath=".remedy",messageExpression="'remedy for ' + self.finding + ' is Restart, only None is allowed: a restart cannot mend it and loses the evidence'"
+type FindingRemedy struct {
+	// finding that the remedy is for.
+	// +required
+	Finding FindingKind `json:"finding"`
+	// remedy is Restart (evict the replica, its owner makes a fresh one) or None (notify and keep the evidence).
+	// +required
+	Remedy Remedy `json:"remedy"`
+}
+
+// Budget bounds the actions on one workload.
+type Budget struct {
+	// actions per period and workload, 1 to 100.
+	// +optional
+	// +kubebuilder:default=3
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Actions *int32 `json:"actions,omitempty"`
+	// period that the actions are counted in. More than 0s, at most 168h.
+	// +optional
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('168h')",messageExpression="'period is ' + self + ', it must be a duration of more than 0s and at most 168h, such as 30m or 1h'"
+	Period *metav1.Duration `json:"period,omitempty"`
+}
+
+// HealingPolicyStatus is what Homeostat keeps about a policy. The budgets are stored here, so that they survive a
+// restart and are shared by leaders.
+type HealingPolicyStatus struct {
+	// observedGeneration is the generation of the spec that the status belongs to.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// watchedWorkloads is the number of workloads that the policy governs.
+	// +optional
+	WatchedWorkloads int32 `json:"watchedWorkloads,omitempty"`
+	// budgets are what was spent within the period, per workload; a workload without actions has no entry.
+	// +optional
+	// +listType=map
+	// +listMapKey=workload
+	Budgets []WorkloadBudget `json:"budgets,omitempty"`
+	// conditions of the policy: Accepted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// WorkloadBudget is what was spent on one workload within the period.
+type WorkloadBudget struct {
+	// workload as kind/name, such as "deployment/web".
+	// +required
+	Workload string `json:"workload"`
+	// actions charged, oldest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	Actions []SpentAction `json:"actions,omitempty"`
+}
+
+// SpentAction is one action that was charged to a budget.
+type SpentAction struct {
+	// id of the remediation: the same remediation is charged once.
+	// +required
+	ID string `json:"id"`
+	// at is when it was charged.
+	// +required
+	At metav1.MicroTime `json:"at"`
+}
+
+// HealingPolicyList is a list of HealingPolicies.
+//
+// +kubebuilder:object:root=true
+type HealingPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []HealingPolicy `json:"items"`
+}

@@ -1,0 +1,267 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The labels that every Incident carries, for selection. A value that is no valid label value is shortened with a hash
+// at its end (internal/record, LabelValue).
+const (
+	LabelWorkloadKind = "homeostat.dev/workload-kind"
+	LabelWorkloadName = "homeostat.dev/workload-name"
+	LabelFinding      = "homeostat.dev/finding"
+)
+
+// Incident is what is wrong with one workload, for one cause: what was found, the evidence, what was done and what came
+// of it. It is written by Homeostat alone and has no spec. Its status is no subresource, so that one write, guarded by
+// the resourceVersion, creates or changes the whole record before anything is done.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Namespaced,shortName=inc,categories=homeostat
+// +kubebuilder:selectablefield:JSONPath=`.status.state`
+// +kubebuilder:selectablefield:JSONPath=`.status.finding`
+// +kubebuilder:selectablefield:JSONPath=`.status.workload.name`
+// +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.status.workload.name`
+// +kubebuilder:printcolumn:name="Finding",type=string,JSONPath=`.status.finding`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`,description="why it was acted on or not"
+// +kubebuilder:printcolumn:name="Count",type=integer,JSONPath=`.status.occurrences`,description="deaths, or replicas that show it"
+// +kubebuilder:printcolumn:name="Last Seen",type=date,JSONPath=`.status.lastSeenAt`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.status.workload.kind`,priority=1
+// +kubebuilder:printcolumn:name="Confidence",type=integer,JSONPath=`.status.confidence`,priority=1,description="percent"
+// +kubebuilder:printcolumn:name="Cause",type=string,JSONPath=`.status.cause`,priority=1
+type Incident struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Status is the whole record.
+	// +optional
+	Status IncidentStatus `json:"status,omitempty"`
+}
+
+// IncidentStatus is the record of an incident.
+type IncidentStatus struct {
+	// workload that the incident is about, in the incident's namespace.
+	Workload WorkloadRef `json:"workload"`
+	// finding is the kind of failure.
+	Finding FindingKind `json:"finding"`
+	// state: Open, Acting (an intent is written), Verifying (the action's effect is watched), Resolved, or Abandoned (a
+	// person is needed).
+	// +kubebuilder:validation:Enum=Open;Acting;Verifying;Resolved;Abandoned
+	State string `json:"state"`
+	// policy names the HealingPolicy that governs it, empty for the default.
+	// +optional
+	Policy string `json:"policy,omitempty"`
+	// cause is one plain sentence.
+	Cause string `json:"cause"`
+	// confidence in percent that the cause is right.
+	// +optional
+	Confidence int32 `json:"confidence,omitempty"`
+	// for are the observations that speak for the cause.
+	// +optional
+	// +listType=atomic
+	For []string `json:"for,omitempty"`
+	// against are the observations that speak against the cause.
+	// +optional
+	// +listType=atomic
+	Against []string `json:"against,omitempty"`
+	// openedAt is when the incident was written.
+	// +optional
+	OpenedAt *metav1.MicroTime `json:"openedAt,omitempty"`
+	// startedAt is when the failure began.
+	// +optional
+	StartedAt *metav1.MicroTime `json:"startedAt,omitempty"`
+	// lastSeenAt is when the failure was last seen.
+	// +optional
+	LastSeenAt *metav1.MicroTime `json:"lastSeenAt,omitempty"`
+	// healthySince is when the workload was first seen healthy after that.
+	// +optional
+	HealthySince *metav1.MicroTime `json:"healthySince,omitempty"`
+	// resolvedAt is the end.
+	// +optional
+	ResolvedAt *metav1.MicroTime `json:"resolvedAt,omitempty"`
+	// occurrences counts deaths, or replicas that show a lasting failure.
+	// +optional
+	Occurrences int32 `json:"occurrences,omitempty"`
+	// reason of the last step: why it was acted on or not.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message is the last step's sentence.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// subjects are the replicas concerned, newest last.
+	// +optional
+	// +listType=atomic
+	Subjects []IncidentSubject `json:"subjects,omitempty"`
+	// evidence was copied at detection, before anything was done.
+	// +optional
+	// +listType=atomic
+	Evidence []IncidentEvidence `json:"evidence,omitempty"`
+	// timeline is what happened, oldest first.
+	// +optional
+	// +listType=atomic
+	Timeline []TimelineEntry `json:"timeline,omitempty"`
+	// remediations are the actions: their intents and what became of them.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	Remediations []Remediation `json:"remediations,omitempty"`
+	// fingerprints of the occurrences that were counted already.
+	// +optional
+	// +listType=atomic
+	Fingerprints []string `json:"fingerprints,omitempty"`
+}
+
+// WorkloadRef names a workload in the namespace of the object that refers to it.
+type WorkloadRef struct {
+	// kind such as Deployment.
+	Kind string `json:"kind"`
+	// name of the workload.
+	Name string `json:"name"`
+	// uid of the workload, empty where it is not known.
+	// +optional
+	UID string `json:"uid,omitempty"`
+}
+
+// IncidentSubject is one replica (and container) that an incident is about.
+type IncidentSubject struct {
+	// replica is the pod's name.
+	Replica string `json:"replica"`
+	// uid of the pod.
+	// +optional
+	UID string `json:"uid,omitempty"`
+	// node that the pod runs on.
+	// +optional
+	Node string `json:"node,omitempty"`
+	// container that failed, empty where the whole replica did.
+	// +optional
+	Container string `json:"container,omitempty"`
+	// at is when it was last seen failing.
+	// +optional
+	At *metav1.MicroTime `json:"at,omitempty"`
+	// restarts of the container when it was last seen failing.
+	// +optional
+	Restarts int32 `json:"restarts,omitempty"`
+}
+
+// IncidentEvidence is facts copied at detection.
+type IncidentEvidence struct {
+	// kind: Termination, Log, Event, Usage, Change or Status.
+	Kind string `json:"kind"`
+	// at is the time that the evidence is about.
+	// +optional
+	At *metav1.MicroTime `json:"at,omitempty"`
+	// replica that it is about.
+	// +optional
+	Replica string `json:"replica,omitempty"`
+	// container that it is about.
+	// +optional
+	Container string `json:"container,omitempty"`
+	// message is one plain sentence or, for a log, where the lines come from or why there are none.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// lines of a log, oldest first.
+	// +optional
+	// +listType=atomic
+	Lines []string `json:"lines,omitempty"`
+	// termination is how a container died.
+	// +optional
+	Termination *Termination `json:"termination,omitempty"`
+	// points of usage, oldest first.
+	// +optional
+	// +listType=atomic
+	Points []UsagePoint `json:"points,omitempty"`
+	// memoryLimit in bytes, none where it is not given.
+	// +optional
+	MemoryLimit int64 `json:"memoryLimit,omitempty"`
+}
+
+// Termination is one death of a container.
+type Termination struct {
+	// containerID names the life that ended.
+	// +optional
+	ContainerID string `json:"containerID,omitempty"`
+	// exitCode of the main process.
+	ExitCode int32 `json:"exitCode"`
+	// signal that ended it, 0 for none.
+	// +optional
+	Signal int32 `json:"signal,omitempty"`
+	// reason as the kubelet gives it, such as OOMKilled.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message as the kubelet gives it.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// startedAt is the start of the life that ended.
+	// +optional
+	StartedAt *metav1.MicroTime `json:"startedAt,omitempty"`
+	// finishedAt is its end.
+	// +optional
+	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
+}
+
+// UsagePoint is a container's usage at a time.
+type UsagePoint struct {
+	// at is the sample's time.
+	At metav1.MicroTime `json:"at"`
+	// cpuMillis is the CPU usage in thousandths of a core, not given where it is not known.
+	// +optional
+	CPUMillis *int64 `json:"cpuMillis,omitempty"`
+	// memoryBytes is the memory in use.
+	// +optional
+	MemoryBytes *int64 `json:"memoryBytes,omitempty"`
+}
+
+// TimelineEntry is one line of an incident's timeline.
+type TimelineEntry struct {
+	// at is when it happened.
+	At metav1.MicroTime `json:"at"`
+	// reason is one word.
+	Reason string `json:"reason"`
+	// message is one plain sentence.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// Remediation is one action on one replica: its intent, and what became of it.
+type Remediation struct {
+	// id is the same for the same cause and replica: at most one action is carried out for it.
+	// +required
+	ID string `json:"id"`
+	// remedy that was chosen.
+	Remedy Remedy `json:"remedy"`
+	// replica that was acted on.
+	Replica string `json:"replica"`
+	// replicaUID of the replica that was acted on.
+	// +optional
+	ReplicaUID string `json:"replicaUID,omitempty"`
+	// intendedAt is when the intent was written, before the action.
+	// +optional
+	IntendedAt *metav1.MicroTime `json:"intendedAt,omitempty"`
+	// finishedAt is when the outcome was written.
+	// +optional
+	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
+	// by is the identity of the controller that wrote the last outcome.
+	// +optional
+	By string `json:"by,omitempty"`
+	// outcome: Pending (the intent), Done, Succeeded, Failed, Blocked or DryRun.
+	// +kubebuilder:validation:Enum=Pending;Done;Succeeded;Failed;Blocked;DryRun
+	Outcome string `json:"outcome"`
+	// reason of the outcome in one word.
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// message is one plain sentence.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// IncidentList is a list of Incidents.
+//
+// +kubebuilder:object:root=true
+type IncidentList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []Incident `json:"items"`
+}
