@@ -49,6 +49,9 @@ type Finding struct {
 	Death *cluster.Termination `json:"death,omitempty"`
 	// Restarts of the container at the time of the look.
 	Restarts int32 `json:"restarts,omitempty"`
+	// Deaths is the number of this death among the deaths of its container in this replica, the first is 1; 0 where the
+	// finding is not about a death. It tells how many deaths no look has seen.
+	Deaths int32 `json:"deaths,omitempty"`
 	// Confidence in percent, 1 to 100, that Kind is what happened.
 	Confidence int32 `json:"confidence"`
 	// Message is one plain sentence that says what was seen.

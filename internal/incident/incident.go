@@ -37,6 +37,10 @@ const (
 	MaxRemediations = 16
 	MaxLogLines     = 40
 	MaxLogBytes     = 8 << 10
+	// MaxPoints of one usage window, MaxPhrases for and against, MaxMessage bytes of one sentence.
+	MaxPoints  = 40
+	MaxPhrases = 8
+	MaxMessage = 600
 )
 
 // Incident is findings about one workload with one cause, over time.
@@ -68,10 +72,13 @@ type Incident struct {
 	// Subjects are the replicas concerned, newest last, at most MaxSubjects.
 	Subjects []Subject `json:"subjects,omitempty"`
 	// Fingerprints of occurrences already counted, newest last, at most MaxFingerprints.
-	Fingerprints []string      `json:"fingerprints,omitempty"`
-	Evidence     []Evidence    `json:"evidence,omitempty"`
-	Timeline     []Entry       `json:"timeline,omitempty"`
-	Remediations []Remediation `json:"remediations,omitempty"`
+	Fingerprints []string `json:"fingerprints,omitempty"`
+	// ForgottenUntil is the newest beginning among the occurrences whose fingerprint is not kept any more (zero: all
+	// are kept): what began at or before it was counted.
+	ForgottenUntil time.Time     `json:"forgottenUntil,omitzero"`
+	Evidence       []Evidence    `json:"evidence,omitempty"`
+	Timeline       []Entry       `json:"timeline,omitempty"`
+	Remediations   []Remediation `json:"remediations,omitempty"`
 	// Reason is the last step's reason: why it was acted on or not (see package healing); Message its sentence.
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
@@ -86,6 +93,8 @@ type Subject struct {
 	At        time.Time `json:"at"`
 	// Restarts of the container when it was last seen failing.
 	Restarts int32 `json:"restarts,omitempty"`
+	// Deaths of the container in this replica that are counted, in this incident or before it; 0 where none was seen.
+	Deaths int32 `json:"deaths,omitempty"`
 }
 
 // Entry is one line of an incident's timeline.
@@ -154,9 +163,13 @@ type Remediation struct {
 	Remedy     Remedy `json:"remedy"`
 	Replica    string `json:"replica"`
 	ReplicaUID string `json:"replicaUID"`
-	// IntendedAt is when the intent was written, FinishedAt when the outcome was.
-	IntendedAt time.Time `json:"intendedAt"`
-	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	// IntendedAt is when the intent was written, AttemptedAt when the last attempt began, FinishedAt when the platform
+	// answered it; verification counts from there and does not change it.
+	IntendedAt  time.Time `json:"intendedAt"`
+	AttemptedAt time.Time `json:"attemptedAt,omitzero"`
+	FinishedAt  time.Time `json:"finishedAt,omitzero"`
+	// Attempts counts how often the platform answered; a retry after Blocked or a failed call is the same remediation.
+	Attempts int32 `json:"attempts,omitempty"`
 	// By is the identity of the controller that wrote the last outcome.
 	By      string  `json:"by,omitempty"`
 	Outcome Outcome `json:"outcome"`
