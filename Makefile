@@ -1,0 +1,108 @@
+# Homeostat. `make help` lists what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/homeostat/homeostat/internal/cli.version=$(VERSION)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+TOOL := go tool -modfile=go.tools.mod
+
+# Options of the lab: NODES=2, HPA=stock, METRICS_SERVER=1.
+NODES ?= 1
+HPA ?= none
+METRICS_SERVER ?= 0
+LAB := bin/lab
+
+# The end-to-end tests run where a lab can run. E2E=required fails where it cannot, E2E=off leaves them out.
+E2E ?= auto
+
+##@ Build
+
+.PHONY: build
+build: ## build bin/homeostat and bin/demoapp
+	@mkdir -p bin
+	$(GO_BUILD) -o bin/homeostat ./cmd/homeostat
+	$(GO_BUILD) -o bin/demoapp ./cmd/demoapp
+
+.PHONY: $(LAB)
+$(LAB):
+	@mkdir -p bin
+	cd lab && CGO_ENABLED=0 go build -trimpath -o ../bin/lab ./cmd/lab
+
+.PHONY: images
+images: build $(LAB) ## build dist/homeostat.tar and dist/demoapp.tar, without Docker
+	@mkdir -p dist
+	$(LAB) image --name localhost/homeostat:dev --entrypoint /homeostat --out dist/homeostat.tar bin/homeostat
+	$(LAB) image --name localhost/demoapp:dev --entrypoint /demoapp --out dist/demoapp.tar bin/demoapp
+
+##@ Try
+
+.PHONY: demo
+demo: build ## the whole story on a real Kubernetes: the cluster of KUBECONFIG, or a lab made for it
+	hack/demo.sh up
+
+.PHONY: demo-down
+demo-down: ## remove what `make demo` left
+	hack/demo.sh down
+
+.PHONY: lab-up
+lab-up: $(LAB) ## a real Kubernetes on this machine (Linux, root); options NODES=2 HPA=stock METRICS_SERVER=1
+	NODES=$(NODES) HPA=$(HPA) METRICS_SERVER=$(METRICS_SERVER) $(LAB) up
+
+.PHONY: lab-down
+lab-down: $(LAB) ## end the lab and leave nothing behind
+	$(LAB) down
+
+.PHONY: lab-status
+lab-status: $(LAB) ## what runs in the lab
+	$(LAB) status
+
+##@ Check
+
+.PHONY: test
+test: unit lint vuln e2e ## everything: unit tests with -race, lint, govulncheck, end-to-end tests on a real node
+
+.PHONY: unit
+unit: ## unit tests of the product and of the lab's tool, with -race
+	go vet ./...
+	go test -race -shuffle=on ./...
+	cd lab && go vet ./... && go test -race -shuffle=on ./...
+
+.PHONY: lint
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: vuln
+vuln: ## govulncheck
+	hack/vuln.sh
+
+.PHONY: e2e
+e2e: build ## end-to-end tests on a real node, the controller in its pod
+	E2E=$(E2E) hack/e2e.sh
+
+.PHONY: verify
+verify: ## fail where generated files are stale or the code is not formatted
+	hack/verify.sh
+
+.PHONY: update
+update: ## generate what is generated, format the code
+	go generate ./...
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: bench
+bench: ## the benchmarks of docs/performance.md
+	hack/bench.sh
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: clean
+clean: ## remove bin and dist
+	rm -rf bin dist
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*##/ {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
