@@ -1,0 +1,192 @@
+package hpa
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Resource is a resource that a replica requests and uses.
+type Resource string
+
+// The resources that are scaled on.
+const (
+	CPU    Resource = "cpu"    // thousandths of a core
+	Memory Resource = "memory" // bytes
+)
+
+// TargetType says how a metric's target is meant.
+type TargetType string
+
+// The target types of a Resource metric.
+const (
+	Utilization  TargetType = "Utilization"  // percent of the requests
+	AverageValue TargetType = "AverageValue" // absolute usage per replica, in the resource's unit
+)
+
+// Metric is one metric of a policy.
+type Metric struct {
+	Resource Resource   `json:"resource"`
+	Type     TargetType `json:"type"`
+	// Target in percent (Utilization), thousandths of a core (cpu) or bytes (memory). Greater than zero.
+	Target int64 `json:"target"`
+}
+
+// Policy is what the user wants. The defaults are those of Kubernetes 1.36 (pkg/controller/podautoscaler/config and
+// pkg/apis/autoscaling/v2/defaults.go); DefaultPolicy gives them.
+type Policy struct {
+	Min     int32    `json:"min"`
+	Max     int32    `json:"max"`
+	Metrics []Metric `json:"metrics"`
+	// Behavior is nil where the user gave none: then the default limits apply, as in Kubernetes.
+	Behavior *Behavior `json:"behavior,omitempty"`
+	// Tolerance is the band around 1.0 within which a ratio changes nothing, where Behavior gives no own. Default 0.1.
+	Tolerance float64 `json:"tolerance"`
+	// DownscaleStabilization is the window where Behavior gives none. Default 5 m.
+	DownscaleStabilization time.Duration `json:"downscaleStabilization"`
+	// CPUInitializationPeriod after a replica's start in which its CPU is only counted once it is ready. Default 5 m.
+	CPUInitializationPeriod time.Duration `json:"cpuInitializationPeriod"`
+	// InitialReadinessDelay after the start: a replica whose readiness last changed before its end was never ready. Default 30 s.
+	InitialReadinessDelay time.Duration `json:"initialReadinessDelay"`
+	Health                HealthPolicy  `json:"health"`
+}
+
+// HealthPolicy says how the health of the workload holds the scaling. Both rules are on by default; Kubernetes has neither.
+type HealthPolicy struct {
+	// HoldOnIncident keeps the number of replicas from going down while the workload has an open incident. Max is
+	// still enforced.
+	HoldOnIncident bool `json:"holdOnIncident"`
+	// CrashLoopIsNoCapacity counts a replica in a crash loop as not ready, for every metric and whatever its age.
+	CrashLoopIsNoCapacity bool `json:"crashLoopIsNoCapacity"`
+}
+
+// Behavior limits how fast the number of replicas changes. A nil direction has its defaults.
+type Behavior struct {
+	ScaleUp   *Rules `json:"scaleUp,omitempty"`
+	ScaleDown *Rules `json:"scaleDown,omitempty"`
+}
+
+// Rules of one direction, with the meaning of autoscaling/v2 HPAScalingRules.
+type Rules struct {
+	// StabilizationWindow is nil where it was not given: 0 for up, Policy.DownscaleStabilization (in whole seconds) for
+	// down. At most 1 h.
+	StabilizationWindow *time.Duration `json:"stabilizationWindow,omitempty"`
+	Select              Select         `json:"select,omitempty"`
+	// Limits is empty where none were given: up 4 replicas or 100 % in 15 s, down 100 % in 15 s.
+	Limits []RateLimit `json:"limits,omitempty"`
+	// Tolerance is nil where it was not given: Policy.Tolerance.
+	Tolerance *float64 `json:"tolerance,omitempty"`
+}
+
+// Select says which of several rate limits counts.
+type Select string
+
+// The choices. The empty value means Max.
+const (
+	SelectMax      Select = "Max"      // the limit that allows the greatest change
+	SelectMin      Select = "Min"      // the limit that allows the smallest change
+	SelectDisabled Select = "Disabled" // no change in this direction at all
+)
+
+// RateLimitType is the unit of a rate limit.
+type RateLimitType string
+
+// The units of a rate limit.
+const (
+	LimitReplicas RateLimitType = "Pods"
+	LimitPercent  RateLimitType = "Percent"
+)
+
+// RateLimit allows a change of Value replicas or percent within Period. Value is greater than zero and Period at most 30 m.
+type RateLimit struct {
+	Type   RateLimitType `json:"type"`
+	Value  int32         `json:"value"`
+	Period time.Duration `json:"period"`
+}
+
+// The greatest values that autoscaling/v2 allows.
+const (
+	maxWindow = time.Hour
+	maxPeriod = 30 * time.Minute
+)
+
+// DefaultPolicy returns the defaults of Kubernetes 1.36, with the cpu utilization of 80 % that it takes where no metric is
+// given, and both rules of HealthPolicy on. Max has no default and must be set.
+func DefaultPolicy() Policy {
+	return Policy{
+		Min:                     1,
+		Metrics:                 []Metric{{Resource: CPU, Type: Utilization, Target: 80}},
+		Tolerance:               0.1,
+		DownscaleStabilization:  5 * time.Minute,
+		CPUInitializationPeriod: 5 * time.Minute,
+		InitialReadinessDelay:   30 * time.Second,
+		Health:                  HealthPolicy{HoldOnIncident: true, CrashLoopIsNoCapacity: true},
+	}
+}
+
+// Validate returns every fault of the policy, joined, each naming the field, its value and what is allowed.
+func (p *Policy) Validate() error {
+	var f faults
+	f.check(p.Min >= 1, "min", p.Min, "at least 1")
+	f.check(p.Max >= 1, "max", p.Max, "at least 1 (it has no default)")
+	f.check(p.Max < 1 || p.Max >= p.Min, "max", p.Max, fmt.Sprintf("at least min, which is %d", p.Min))
+	f.check(len(p.Metrics) > 0, "metrics", "an empty list", "at least one metric")
+	for i := range p.Metrics {
+		p.Metrics[i].validate(&f, fmt.Sprintf("metrics[%d]", i))
+	}
+	f.tolerance("tolerance", p.Tolerance)
+	f.check(p.DownscaleStabilization >= 0, "downscaleStabilization", p.DownscaleStabilization, "0s or more")
+	f.check(p.CPUInitializationPeriod >= 0, "cpuInitializationPeriod", p.CPUInitializationPeriod, "0s or more")
+	f.check(p.InitialReadinessDelay >= 0, "initialReadinessDelay", p.InitialReadinessDelay, "0s or more")
+	if p.Behavior != nil {
+		p.Behavior.ScaleUp.validate(&f, "behavior.scaleUp")
+		p.Behavior.ScaleDown.validate(&f, "behavior.scaleDown")
+	}
+	return errors.Join(f...)
+}
+
+func (m *Metric) validate(f *faults, field string) {
+	f.check(m.Resource == CPU || m.Resource == Memory, field+".resource", quote(m.Resource), `"cpu" or "memory"`)
+	f.check(m.Type == Utilization || m.Type == AverageValue, field+".type", quote(m.Type), `"Utilization" or "AverageValue"`)
+	f.check(m.Target > 0, field+".target", m.Target, "greater than 0")
+	f.check(m.Type != Utilization || m.Target <= math.MaxInt32, field+".target", m.Target, "at most 2147483647 percent")
+}
+
+func (r *Rules) validate(f *faults, field string) {
+	if r == nil {
+		return
+	}
+	if w := r.StabilizationWindow; w != nil {
+		f.check(*w >= 0 && *w <= maxWindow, field+".stabilizationWindow", *w, "0s to "+span(maxWindow))
+	}
+	switch r.Select {
+	case "", SelectMax, SelectMin, SelectDisabled:
+	default:
+		f.check(false, field+".select", quote(r.Select), `"Max", "Min" or "Disabled"`)
+	}
+	for i, l := range r.Limits {
+		at := fmt.Sprintf("%s.limits[%d]", field, i)
+		f.check(l.Type == LimitReplicas || l.Type == LimitPercent, at+".type", quote(l.Type), `"Pods" or "Percent"`)
+		f.check(l.Value > 0, at+".value", l.Value, "greater than 0")
+		f.check(l.Period > 0 && l.Period <= maxPeriod, at+".period", l.Period, "greater than 0s and at most "+span(maxPeriod))
+	}
+	if r.Tolerance != nil {
+		f.tolerance(field+".tolerance", *r.Tolerance)
+	}
+}
+
+// faults collects what is wrong with a policy.
+type faults []error
+
+func (f *faults) check(ok bool, field string, value any, allowed string) {
+	if !ok {
+		*f = append(*f, fmt.Errorf("%s: %v is not allowed, it must be %s", field, value, allowed))
+	}
+}
+
+func (f *faults) tolerance(field string, t float64) {
+	f.check(t >= 0 && !math.IsInf(t, 0), field, t, "a number of 0 or more")
+}
+
+func quote[S ~string](s S) string { return fmt.Sprintf("%q", string(s)) }
