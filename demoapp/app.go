@@ -171,8 +171,13 @@ func (a *app) drain(ctx context.Context, server *http.Server, served <-chan erro
 		return a.crash(server, served, 1)
 	}
 	<-served
-	a.log.InfoContext(ctx, "stopped: every request was answered", "seconds", time.Since(begin).Seconds())
+	a.log.InfoContext(ctx, "stopped: every request was answered", "seconds", rounded(time.Since(begin)))
 	return nil
+}
+
+// rounded is a duration in seconds with six decimals: more only make a log line harder to read.
+func rounded(d time.Duration) float64 {
+	return d.Round(time.Microsecond).Seconds()
 }
 
 // wait reports whether d has passed before the context was done.

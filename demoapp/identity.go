@@ -34,7 +34,7 @@ func (a *app) identityRoutes() []route {
 
 func (a *app) serveHostname(w http.ResponseWriter, r *http.Request, v param.Values) error {
 	if a.share.fails() {
-		return &statusError{http.StatusInternalServerError, "this answer is an error because /errors asked for a share of them"}
+		return &statusError{http.StatusInternalServerError, "failing on purpose: /errors asked for a share of such answers"}
 	}
 	uptime := int(time.Since(a.identity.started).Seconds())
 	if wantsJSON(r, v) {

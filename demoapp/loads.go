@@ -148,7 +148,7 @@ func (a *app) serveChildLeak(w http.ResponseWriter, r *http.Request, v param.Val
 func (a *app) logDeath(ctx context.Context, death leak.Death) {
 	attrs := []slog.Attr{
 		slog.Int("child_pid", death.PID), slog.Int("exit_code", death.ExitCode), slog.String("signal", death.Signal),
-		slog.Float64("lived_seconds", death.Age.Seconds()),
+		slog.Float64("lived_seconds", rounded(death.Age)),
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -194,7 +194,7 @@ func (a *app) serveCPULoad(w http.ResponseWriter, r *http.Request, v param.Value
 	done := make(chan float64, 1)
 	if err := a.jobs.Start(r.Context(), kindCPU, plan.Workers, maxWorkers, func(ctx context.Context) {
 		a.log.InfoContext(ctx, "cpu load started", "workers", plan.Workers, "millicores", answer.Millicores, "seconds", answer.Seconds)
-		spent := burn.Run(ctx, plan).Seconds()
+		spent := rounded(burn.Run(ctx, plan))
 		a.telemetry.burnt(spent)
 		a.log.InfoContext(ctx, "cpu load ended", "workers", plan.Workers, "millicores", answer.Millicores, "cpu_seconds", spent)
 		done <- spent

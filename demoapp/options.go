@@ -19,9 +19,9 @@ import (
 type LogRequests string
 
 const (
-	// LogNotable logs requests that were answered with 500 or more, and those that change the app.
-	// Ordinary traffic stays out, so that the last log lines of a process tell what went wrong.
-	LogNotable LogRequests = "notable"
+	// LogErrors logs requests that were answered with 500 or more. Ordinary traffic stays out, so that the
+	// last log lines of a process tell what went wrong with it.
+	LogErrors LogRequests = "errors"
 	// LogAll logs every request.
 	LogAll LogRequests = "all"
 	// LogNone logs no request.
@@ -68,7 +68,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Port: 8080, Version: "dev", Drain: 3 * time.Second, ShutdownTimeout: 20 * time.Second,
-		LogRequests: LogNotable, Log: io.Discard,
+		LogRequests: LogErrors, Log: io.Discard,
 	}
 }
 
@@ -84,8 +84,8 @@ func (o Options) Validate() error {
 		return bad("drain", o.Drain, "0s to 10m")
 	case o.ShutdownTimeout < 0 || o.ShutdownTimeout > 10*time.Minute:
 		return bad("shutdown-timeout", o.ShutdownTimeout, "0s to 10m")
-	case o.LogRequests != LogNotable && o.LogRequests != LogAll && o.LogRequests != LogNone:
-		return bad("log-requests", o.LogRequests, "notable, all or none")
+	case o.LogRequests != LogErrors && o.LogRequests != LogAll && o.LogRequests != LogNone:
+		return bad("log-requests", o.LogRequests, "errors, all or none")
 	case o.FailOnStart < 0 || o.FailOnStart > 255:
 		return bad("fail-on-start", o.FailOnStart, "an exit code from 0 (off) to 255")
 	case !(o.LeakOnStart >= 0 && o.LeakOnStart <= 1024):

@@ -23,7 +23,7 @@ type route struct {
 	path   string
 	doc    string
 	params param.Set
-	// effect marks endpoints that change the app; they are logged, and may be called by POST too.
+	// effect marks endpoints that change the app; they may be called by POST too, and not by HEAD.
 	effect bool
 	serve  func(w http.ResponseWriter, r *http.Request, v param.Values) error
 }
@@ -84,7 +84,7 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request, endpoint route) {
 	recorded := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
 		a.telemetry.end(endpoint.path, recorded.status, time.Since(begin))
-		a.logRequest(r, endpoint, recorded.status, time.Since(begin))
+		a.logRequest(r, endpoint.path, recorded.status, time.Since(begin))
 	}()
 	if err := check(endpoint, r); err != nil {
 		if endpoint.path != "other" {
@@ -169,17 +169,16 @@ func (r *statusRecorder) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-func (a *app) logRequest(r *http.Request, endpoint route, status int, took time.Duration) {
-	notable := status >= http.StatusInternalServerError && endpoint.path != "/readyz" || endpoint.effect && endpoint.path != "/log"
-	switch {
-	case a.opts.LogRequests == LogNone, a.opts.LogRequests == LogNotable && !notable:
-		return
-	}
+func (a *app) logRequest(r *http.Request, path string, status int, took time.Duration) {
 	level := slog.LevelInfo
-	if status >= http.StatusInternalServerError {
+	// An app that is starting or draining is not ready by design.
+	if status >= http.StatusInternalServerError && path != "/readyz" {
 		level = slog.LevelError
 	}
+	if a.opts.LogRequests == LogNone || a.opts.LogRequests == LogErrors && level != slog.LevelError {
+		return
+	}
 	a.log.LogAttrs(r.Context(), level, "request answered", slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.String("query", r.URL.RawQuery), slog.Int("status", status), slog.Float64("seconds", took.Seconds()),
+		slog.String("query", r.URL.RawQuery), slog.Int("status", status), slog.Float64("seconds", rounded(took)),
 		slog.String("remote", r.RemoteAddr))
 }

@@ -78,7 +78,7 @@ func Main(ctx context.Context, p Process) int {
 	case errors.Is(err, errReported):
 		return exitFailed
 	case errors.As(err, &usage):
-		fmt.Fprintf(p.Stderr, "demoapp: %v\nRun demoapp --help for the flags.\n", err)
+		fmt.Fprintf(p.Stderr, "demoapp: %v\ndemoapp --help and demoapp load --help list the flags.\n", err)
 		return exitUsage
 	default:
 		fmt.Fprintf(p.Stderr, "demoapp: %v\n", err)
@@ -90,7 +90,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usageError{fmt.Errorf("%s takes no argument %q; allowed: flags, and the commands of demoapp --help", cmd.CommandPath(), args[0])}
+	return usageError{fmt.Errorf("%q is no command and no flag of %s; allowed: serve, load, and flags", args[0], cmd.CommandPath())}
 }
 
 // environment names the variables that stand in for a flag, most important first.
@@ -115,7 +115,7 @@ func fromEnvironment(cmd *cobra.Command, p Process, flags ...string) error {
 				continue
 			}
 			if err := flag.Value.Set(value); err != nil {
-				return usageError{fmt.Errorf("read environment variable %s=%q: %w; allowed: %s", variable, value, err, flag.Usage)}
+				return usageError{fmt.Errorf("environment variable %s is %q; allowed: a %s, %s", variable, value, flag.Value.Type(), flag.Usage)}
 			}
 			break
 		}
@@ -140,7 +140,7 @@ func serveCommand(p Process) *cobra.Command {
 	flags.StringVar(&opts.Hostname, "hostname", "", "name /hostname answers with [HOSTNAME_OVERRIDE, POD_NAME] (default the host's)")
 	flags.DurationVar(&opts.Drain, "drain", opts.Drain, "how long to serve on after SIGTERM, 0s to 10m [DRAIN]")
 	flags.DurationVar(&opts.ShutdownTimeout, "shutdown-timeout", opts.ShutdownTimeout, "how long requests in flight may then take, 0s to 10m [SHUTDOWN_TIMEOUT]")
-	flags.StringVar(&logRequests, "log-requests", logRequests, "which requests to log: notable, all or none [LOG_REQUESTS]")
+	flags.StringVar(&logRequests, "log-requests", logRequests, "which requests to log: errors, all or none [LOG_REQUESTS]")
 	flags.IntVar(&opts.FailOnStart, "fail-on-start", 0, "exit code 1 to 255 to end with instead of serving, 0 for off [FAIL_ON_START]")
 	flags.StringVar(&opts.RequireFile, "require-file", "", "end with exit code 1 unless this file exists [REQUIRE_FILE]")
 	flags.Float64Var(&opts.LeakOnStart, "leak-on-start", 0, "leak memory from the start, 0 (off) to 1024 MiB/s [LEAK_ON_START]")

@@ -52,14 +52,12 @@ func (t *Text) Second(s Second) {
 		}
 		return fmt.Sprintf("%.1f", float64(n)/s.Length.Seconds())
 	}
-	quantile := func(d time.Duration) string {
-		if d == 0 {
-			return "-"
-		}
-		return short(d)
+	elapsed := fmt.Sprintf("%.0fs", s.Elapsed.Seconds())
+	if s.Length < 900*time.Millisecond {
+		elapsed = fmt.Sprintf("%.1fs", s.Elapsed.Seconds())
 	}
-	line := fmt.Sprintf("%5.0fs %8s %8s %7d %7s %7s %7s %7s %8d  %s", s.Elapsed.Seconds(), perSecond(s.Sent), perSecond(s.Answered), s.Failed,
-		quantile(s.Latency.P50), quantile(s.Latency.P90), quantile(s.Latency.P99), quantile(s.Latency.Max), s.InFlight, counts(s.Hostnames, 6))
+	line := fmt.Sprintf("%6s %8s %8s %7d %7s %7s %7s %7s %8d  %s", elapsed, perSecond(s.Sent), perSecond(s.Answered), s.Failed,
+		short(s.Latency.P50), short(s.Latency.P90), short(s.Latency.P99), short(s.Latency.Max), s.InFlight, counts(s.Hostnames, 6))
 	if len(s.Errors) > 0 {
 		line += "  failed: " + counts(s.Errors, 6)
 	}
@@ -109,10 +107,12 @@ func counts(of map[string]int64, most int) string {
 	return strings.Join(parts, ", ")
 }
 
-// short writes a latency in at most seven characters.
+// short writes a latency in at most seven characters. Zero means that none was measured.
 func short(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
 	switch {
+	case d == 0:
+		return "-"
 	case ms < 10:
 		return fmt.Sprintf("%.1fms", ms)
 	case ms < 1000:

@@ -20,6 +20,8 @@ import (
 // Log leaks into memory as the plan says and logs the progress, as "leaking memory" with leaked_mib and,
 // where the system tells them, resident_mib and limit_mib.
 func Log(ctx context.Context, log *slog.Logger, memory *Memory, plan Plan) {
+	log.LogAttrs(ctx, slog.LevelWarn, "memory leak started", append(Attrs(), slog.Int("target_mib", plan.Size),
+		slog.Float64("rate_mib_per_second", plan.Rate))...)
 	leaked := memory.Leak(ctx, plan, func(p Progress) {
 		log.LogAttrs(ctx, slog.LevelWarn, "leaking memory", append(Attrs(),
 			slog.Float64("leaked_mib", InMiB(p.Leaked)), slog.Int("target_mib", plan.Size),

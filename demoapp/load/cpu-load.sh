@@ -1,0 +1,69 @@
+#!/bin/sh
+# Loads the CPU of a service with curl: by requests that cost CPU, or in one replica.
+set -eu
+
+usage() {
+	cat <<USAGE
+usage: ${0##*/} [-r RATE] [-m MS] [-d SECONDS] [URL]
+       ${0##*/} -b MILLICORES [-d SECONDS] [URL]
+       ${0##*/} -x [URL]
+
+Sends requests that each burn MS milliseconds of CPU time in the replica that
+answers. The load is RATE x MS millicores in all, and spreads over the replicas
+as their number changes: what an autoscaler is for.
+
+  URL            address of the service; default \$URL, else http://127.0.0.1:30080
+  -r RATE        requests per second, 1 to 200; default 10
+  -m MS          CPU time of each request, 1 to 10000; default 20
+  -d SECONDS     how long, 1 to 3600; default 120
+  -b MILLICORES  burn this much in the one replica that answers instead
+  -x             end the background load of the replica that answers
+USAGE
+}
+
+fail() {
+	echo "${0##*/}: $1" >&2
+	echo "Run ${0##*/} -h for the usage." >&2
+	exit 2
+}
+
+# number NAME VALUE LOWEST HIGHEST
+number() {
+	case $2 in
+	'' | *[!0-9]* | ??????*) fail "$1 is '$2'; allowed: a whole number from $3 to $4" ;;
+	esac
+	if [ "$2" -lt "$3" ] || [ "$2" -gt "$4" ]; then
+		fail "$1 is '$2'; allowed: a whole number from $3 to $4"
+	fi
+}
+
+rate=10 ms=20 duration=120 background='' stop=''
+while getopts r:m:d:b:xh option; do
+	case $option in
+	r) rate=$OPTARG ;;
+	m) ms=$OPTARG ;;
+	d) duration=$OPTARG ;;
+	b) background=$OPTARG ;;
+	x) stop=1 ;;
+	h) usage && exit 0 ;;
+	*) fail "unknown option" ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -le 1 ] || fail "one URL, not $#"
+number RATE "$rate" 1 200
+number MS "$ms" 1 10000
+number SECONDS "$duration" 1 3600
+url=${1:-${URL:-http://127.0.0.1:30080}}
+url=${url%/}
+
+if [ -n "$stop" ]; then
+	exec curl -sS -f -m 10 "$url/cpu-load?stop=1"
+fi
+if [ -n "$background" ]; then
+	number MILLICORES "$background" 1 64000
+	exec curl -sS -f -m 10 "$url/cpu-load?millicores=$background&seconds=$duration"
+fi
+echo "load: $rate requests/s x $ms ms = $((rate * ms)) millicores in all"
+# A replica that is short of CPU answers late; that is not a failure here.
+exec "$(dirname "$0")/traffic.sh" -r "$rate" -d "$duration" -t 30 -p "/cpu-load?ms=$ms" "$url"
