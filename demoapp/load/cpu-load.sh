@@ -57,12 +57,24 @@ number SECONDS "$duration" 1 3600
 url=${1:-${URL:-http://127.0.0.1:30080}}
 url=${url%/}
 
+# get PATH prints the body, also of a refusal, and fails unless the status is a success.
+get() {
+	reply=$(curl -sS -m 10 -w '\n%{http_code}' "$url$1") || return 1
+	status=${reply##*
+}
+	printf '%s' "${reply%
+*}"
+	[ "$status" -lt 300 ]
+}
+
 if [ -n "$stop" ]; then
-	exec curl -sS -f -m 10 "$url/cpu-load?stop=1"
+	get "/cpu-load?stop=1"
+	exit
 fi
 if [ -n "$background" ]; then
 	number MILLICORES "$background" 1 64000
-	exec curl -sS -f -m 10 "$url/cpu-load?millicores=$background&seconds=$duration"
+	get "/cpu-load?millicores=$background&seconds=$duration"
+	exit
 fi
 echo "load: $rate requests/s x $ms ms = $((rate * ms)) millicores in all"
 # A replica that is short of CPU answers late; that is not a failure here.

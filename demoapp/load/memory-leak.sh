@@ -51,7 +51,7 @@ get() {
 	reply=$(curl -sS -m 10 -w '\n%{http_code}' "$url$1") || return 1
 	status=${reply##*
 }
-	echo "${reply%
+	printf '%s' "${reply%
 *}"
 	[ "$status" -lt 300 ]
 }
@@ -64,7 +64,7 @@ fi
 
 echo "$url/$endpoint?rate=$rate&size=$size"
 started=$(get "/$endpoint?rate=$rate&size=$size") || {
-	echo "$started" >&2
+	[ -z "$started" ] || echo "$started" >&2
 	exit 1
 }
 echo "$started"

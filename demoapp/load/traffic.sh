@@ -57,15 +57,23 @@ url=${url%/}
 
 answers=$(mktemp -d)
 trap 'rm -rf "$answers"' EXIT
-trap 'exit 130' INT TERM
+interrupted=
+trap 'interrupted=1' INT TERM
 
-# One line for each answer: its status and the replica, which is the header that demoapp sets.
+# Appends one line: the status and the replica, which is the header that demoapp sets. An answer that
+# breaks off counts as none.
 request() {
-	curl -s -o /dev/null -m "$timeout" -w '%{http_code}\n' -D "$answers/head.$1" "$url$path" >"$answers/code.$1" || true
-	read -r code <"$answers/code.$1" || code=000
-	replica=$(tr -d '\r' <"$answers/head.$1" 2>/dev/null | awk 'tolower($1) == "x-hostname:" { print $2 }') || true
-	echo "$code ${replica:--}" >>"$answers/second"
-	rm -f "$answers/code.$1" "$answers/head.$1"
+	reply=$(curl -s -i -m "$timeout" "$url$path") || reply=
+	code=${reply#HTTP/* }
+	code=${code%%[!0-9]*}
+	replica=-
+	case $reply in
+	*[Xx]-[Hh]ostname:*)
+		replica=${reply#*[Xx]-[Hh]ostname: }
+		replica=${replica%%[!A-Za-z0-9._-]*}
+		;;
+	esac
+	echo "${code:-000} $replica" >>"$answers/second"
 }
 
 # Shows and forgets the answers so far, and adds them to the total.
@@ -73,6 +81,7 @@ show() {
 	: >>"$answers/second"
 	mv "$answers/second" "$answers/shown"
 	cat "$answers/shown" >>"$answers/all"
+	[ -s "$answers/shown" ] || return 0
 	awk -v at="$1" '
 		$1 >= 200 && $1 < 400 { ok++; by[$2]++; next }
 		{ failed++; why[$1 == "000" ? "no answer" : "status " $1]++ }
@@ -87,18 +96,31 @@ show() {
 echo "GET $url$path at $rate/s for $duration s"
 : >"$answers/all"
 pause=$(awk -v rate="$rate" 'BEGIN { printf "%.4f", 1 / rate }')
-start=$(date +%s)
-second=0 n=0
-while [ $(($(date +%s) - start)) -lt "$duration" ]; do
-	request "$n" &
-	n=$((n + 1))
+# Seconds are all that every date tells; so start with a full one.
+before=$(date +%s)
+while [ "$(date +%s)" -eq "$before" ]; do
+	sleep 0.05
+done
+start=$((before + 1))
+second=0 sent=0
+while [ "$second" -lt "$duration" ] && [ -z "$interrupted" ]; do
+	if [ "$sent" -lt $(((second + 1) * rate)) ]; then
+		request &
+		sent=$((sent + 1))
+	fi
 	sleep "$pause"
 	now=$(($(date +%s) - start))
 	if [ "$now" -gt "$second" ]; then
 		second=$now
+		# Starting processes takes time too: what it cost is made up for here.
+		while [ "$sent" -lt $((second * rate)) ]; do
+			request &
+			sent=$((sent + 1))
+		done
 		show "${second}s"
 	fi
 done
+# Those on their way may still be answered.
 wait
 show end
 awk '
