@@ -9,4 +9,4 @@
 // +groupName=homeostat.dev
 package v1alpha1
 
-//go:generate go tool -modfile=../../tools/controller-gen/go.mod controller-gen object paths=. crd output:crd:dir=../../deploy/crds
+//go:generate go tool -modfile=../../go.tools.mod controller-gen object paths=. crd output:crd:dir=../../deploy/crds
