@@ -1,0 +1,132 @@
+package view
+
+import (
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/homeostat/homeostat/internal/cluster"
+)
+
+// KindCronJob is the kind of an owner of Jobs. Its runs are one workload, of kind Job and with the CronJob's name: the
+// failure of every run is the same incident.
+const KindCronJob = "CronJob"
+
+// revisionAnnotation counts a Deployment's ReplicaSets; a rollback gives an old ReplicaSet the newest number.
+const revisionAnnotation = "deployment.kubernetes.io/revision"
+
+// orOne is the default of every optional number of replicas.
+func orOne(n *int32) int32 {
+	if n == nil {
+		return 1
+	}
+	return *n
+}
+
+// selectorOf returns nil where there is no selector or it cannot be read, which then selects nothing.
+func selectorOf(s *metav1.LabelSelector) labels.Selector {
+	if s == nil {
+		return nil
+	}
+	sel, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return nil
+	}
+	return sel
+}
+
+func (r *Records) owner(kind string, o metav1.Object, template *corev1.PodTemplateSpec, selector *metav1.LabelSelector) *Owner {
+	created := o.GetCreationTimestamp()
+	return &Owner{
+		Meta: r.meta(o), Kind: kind, Controller: r.controller(o), CreatedAt: utc(created),
+		Labels: r.internLabels(template.Labels), Selector: selectorOf(selector),
+	}
+}
+
+func (r *Records) deployment(d *appsv1.Deployment) *Owner {
+	out := r.owner(cluster.KindDeployment, d, &d.Spec.Template, d.Spec.Selector)
+	out.Desired, out.Existing = orOne(d.Spec.Replicas), d.Status.Replicas
+	for i := range d.Status.Conditions {
+		if c := &d.Status.Conditions[i]; c.Type == appsv1.DeploymentProgressing {
+			out.ProgressedAt = utc(c.LastUpdateTime)
+		}
+	}
+	return out
+}
+
+func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
+	out := r.owner(cluster.KindReplicaSet, s, &s.Spec.Template, s.Spec.Selector)
+	out.Desired, out.Existing = orOne(s.Spec.Replicas), s.Status.Replicas
+	out.Revision = r.intern(hashOf(s.Labels))
+	// Not a number means not made by a Deployment: then there is no revision to compare.
+	out.Number, _ = strconv.ParseInt(s.Annotations[revisionAnnotation], 10, 64) //nolint:errcheck // see above
+	out.Template = r.template(&s.Spec.Template)
+	return out
+}
+
+func (r *Records) statefulSet(s *appsv1.StatefulSet) *Owner {
+	out := r.owner(cluster.KindStatefulSet, s, &s.Spec.Template, s.Spec.Selector)
+	out.Desired, out.Existing = orOne(s.Spec.Replicas), s.Status.Replicas
+	out.Revision = r.intern(s.Status.UpdateRevision)
+	var kept int32 // below the partition the old revision stays on purpose
+	if u := s.Spec.UpdateStrategy.RollingUpdate; u != nil && u.Partition != nil {
+		kept = *u.Partition
+	}
+	out.RollingOut = s.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType &&
+		s.Status.UpdateRevision != s.Status.CurrentRevision && s.Status.UpdatedReplicas < out.Desired-kept
+	return out
+}
+
+func (r *Records) daemonSet(s *appsv1.DaemonSet) *Owner {
+	out := r.owner(cluster.KindDaemonSet, s, &s.Spec.Template, s.Spec.Selector)
+	out.Desired, out.Existing = s.Status.DesiredNumberScheduled, s.Status.CurrentNumberScheduled
+	out.RollingOut = s.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType &&
+		s.Status.UpdatedNumberScheduled < s.Status.DesiredNumberScheduled
+	return out
+}
+
+func (r *Records) job(j *batchv1.Job) *Owner {
+	out := r.owner(cluster.KindJob, j, &j.Spec.Template, j.Spec.Selector)
+	for i := range j.Status.Conditions {
+		c := &j.Status.Conditions[i]
+		if c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) {
+			out.Finished = true
+		}
+	}
+	suspended := j.Spec.Suspend != nil && *j.Spec.Suspend
+	if !out.Finished && !suspended {
+		out.Desired = orOne(j.Spec.Parallelism)
+		if j.Spec.Completions != nil {
+			out.Desired = max(0, min(out.Desired, *j.Spec.Completions-j.Status.Succeeded))
+		}
+	}
+	out.Existing = j.Status.Active
+	return out
+}
+
+// Node returns the record of a node.
+func (r *Records) Node(n *corev1.Node) *Node {
+	out := &Node{Meta: r.meta(n), Port: n.Status.DaemonEndpoints.KubeletEndpoint.Port}
+	out.Node = cluster.Node{Name: n.Name, Ready: string(corev1.ConditionUnknown), Cordoned: n.Spec.Unschedulable}
+	for i := range n.Status.Conditions {
+		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady {
+			out.Node.Ready = string(c.Status)
+			out.Node.Reason, out.Node.Message = c.Reason, c.Message
+			out.Node.Since = utc(c.LastTransitionTime)
+		}
+	}
+	for _, a := range n.Status.Addresses {
+		if a.Type == corev1.NodeInternalIP {
+			out.Address = a.Address
+			break
+		}
+		if out.Address == "" {
+			out.Address = a.Address
+		}
+	}
+	return out
+}

@@ -1,0 +1,280 @@
+package view
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/cluster"
+)
+
+// selfLabel and selfName mark Homeostat's own workload in its own namespace.
+const (
+	selfLabel = "app.kubernetes.io/name"
+	selfName  = "homeostat"
+)
+
+// maxOwners bounds the walk up the chain of owners, which could be a ring.
+const maxOwners = 8
+
+// Self says which pod this process runs in; both fields are empty outside a cluster.
+type Self struct {
+	Namespace, Pod string
+}
+
+// Sources are the records of one look and what belongs to them. Events and Notes must not be nil; OOM may be.
+type Sources struct {
+	Pods   []*Pod
+	Owners []*Owner
+	Events *Events
+	Notes  *Notes
+	// OOM returns how many kills by the kernel were counted in a container, and when the last was.
+	OOM  func(namespace, pod, container string) (count int64, at time.Time, known bool)
+	Self Self
+}
+
+// building is a workload on its way.
+type building struct {
+	workload *cluster.Workload
+	top      *Owner   // nil for an owner that is only named, and for a bare pod
+	sets     []*Owner // its ReplicaSets
+	children []*Owner // the Jobs, or other owners, of an owner that is only named
+	pods     []*Pod
+}
+
+// Workloads groups the records under the top of their chain of owners.
+func Workloads(s Sources, now time.Time) []*cluster.Workload {
+	byUID := make(map[string]*Owner, len(s.Owners))
+	for _, o := range s.Owners {
+		byUID[o.UID] = o
+	}
+	groups := make(map[cluster.Ref]*building, len(s.Owners))
+	group := func(ref cluster.Ref) *building {
+		b := groups[ref]
+		if b == nil {
+			b = &building{workload: &cluster.Workload{Ref: ref}}
+			groups[ref] = b
+		}
+		return b
+	}
+	for _, o := range s.Owners {
+		top, ref, ok := topOf(o, byUID)
+		if !ok {
+			continue
+		}
+		b := group(ref)
+		switch {
+		case top == o:
+			b.top = o
+		case o.Kind == cluster.KindReplicaSet:
+			b.sets = append(b.sets, o)
+		default:
+			b.children = append(b.children, o)
+		}
+	}
+	for _, p := range s.Pods {
+		if ref, ok := podTop(p, byUID); ok {
+			b := group(ref)
+			b.pods = append(b.pods, p)
+		}
+	}
+	out := make([]*cluster.Workload, 0, len(groups))
+	for _, b := range groups {
+		if b.idle() {
+			continue
+		}
+		b.finish(&s, now)
+		out = append(out, b.workload)
+	}
+	return out
+}
+
+// watched reports whether the owners of that kind are among the records, so that one that is not there has not arrived yet.
+func watched(kind string) bool {
+	switch kind {
+	case cluster.KindDeployment, cluster.KindReplicaSet, cluster.KindStatefulSet, cluster.KindDaemonSet, cluster.KindJob:
+		return true
+	default:
+		return false
+	}
+}
+
+// topOf walks up from an owner. top is nil where the end of the chain is only named.
+func topOf(o *Owner, byUID map[string]*Owner) (top *Owner, ref cluster.Ref, ok bool) {
+	for range maxOwners {
+		c := o.Controller
+		if c.Kind == "" {
+			return o, refOf(o), true
+		}
+		parent := byUID[c.UID]
+		if parent == nil {
+			if watched(c.Kind) {
+				return nil, cluster.Ref{}, false
+			}
+			return nil, named(c, o.Namespace), true
+		}
+		o = parent
+	}
+	return nil, cluster.Ref{}, false
+}
+
+// podTop walks up from a pod.
+func podTop(p *Pod, byUID map[string]*Owner) (cluster.Ref, bool) {
+	c := p.Controller
+	if c.Kind == "" || c.Kind == "Node" { // a node "owns" the pods that its kubelet runs from files
+		return cluster.Ref{Kind: cluster.KindPod, Namespace: p.Namespace, Name: p.Name, UID: p.UID}, true
+	}
+	if o := byUID[c.UID]; o != nil {
+		_, ref, ok := topOf(o, byUID)
+		return ref, ok
+	}
+	if watched(c.Kind) {
+		return cluster.Ref{}, false
+	}
+	return named(c, p.Namespace), true
+}
+
+func refOf(o *Owner) cluster.Ref {
+	return cluster.Ref{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, UID: o.UID}
+}
+
+// named is the reference of an owner that is not watched.
+func named(c Controller, namespace string) cluster.Ref {
+	kind := c.Kind
+	if kind == KindCronJob {
+		kind = cluster.KindJob
+	}
+	return cluster.Ref{Kind: kind, Namespace: namespace, Name: c.Name, UID: c.UID}
+}
+
+// idle reports whether nothing runs and nothing shall run: a Job at its end, an old ReplicaSet.
+func (b *building) idle() bool {
+	if len(b.pods) > 0 {
+		return false
+	}
+	if b.top == nil {
+		for _, c := range b.children {
+			if c.Desired > 0 {
+				return false
+			}
+		}
+		return !slices.ContainsFunc(b.sets, func(o *Owner) bool { return o.Desired > 0 })
+	}
+	switch b.top.Kind {
+	case cluster.KindJob:
+		return b.top.Finished
+	case cluster.KindReplicaSet:
+		return b.top.Desired == 0
+	default:
+		return false
+	}
+}
+
+// finish fills in the workload.
+func (b *building) finish(s *Sources, now time.Time) {
+	w := b.workload
+	slices.SortFunc(b.sets, byNumber)
+	b.describe()
+	w.System = w.Ref.Namespace == systemNamespace
+	w.Self = s.Self.Namespace != "" && s.Self.Namespace == w.Ref.Namespace && w.Labels[selfLabel] == selfName
+	w.Replicas = make([]cluster.Replica, len(b.pods))
+	slices.SortFunc(b.pods, func(x, y *Pod) int { return cmp.Compare(x.Name, y.Name) })
+	for i, p := range b.pods {
+		w.System = w.System || p.Critical
+		w.Self = w.Self || s.Self.Pod != "" && s.Self.Pod == p.Name && s.Self.Namespace == p.Namespace
+		w.Replicas[i] = replica(p, s, now)
+	}
+	b.history(s, now)
+}
+
+// describe sets what the owner says of itself.
+func (b *building) describe() {
+	w := b.workload
+	if b.top != nil {
+		w.Labels, w.Desired, w.Revision, w.RollingOut = b.top.Labels, b.top.Desired, b.top.Revision, b.top.RollingOut
+		if len(b.sets) > 0 {
+			w.Revision = b.sets[0].Revision
+		}
+		w.RollingOut = w.RollingOut || outdated(b.sets)
+		return
+	}
+	// An owner that is only named: what its children and pods say.
+	for _, list := range [][]*Owner{b.sets, b.children} {
+		for _, o := range list {
+			w.Desired += o.Desired
+			if w.Labels == nil {
+				w.Labels = o.Labels
+			}
+		}
+	}
+	if len(b.sets) > 0 {
+		w.Revision = b.sets[0].Revision
+	}
+	for _, p := range b.pods {
+		if w.Labels == nil {
+			w.Labels = p.Labels
+		}
+		live := p.Replica.Phase != cluster.PhaseSucceeded && p.Replica.Phase != cluster.PhaseFailed && !p.Replica.Deleting()
+		if len(b.sets)+len(b.children) == 0 && live {
+			w.Desired++
+		}
+	}
+}
+
+// outdated reports whether a ReplicaSet other than the newest still has or wants replicas.
+func outdated(sets []*Owner) bool {
+	for i, o := range sets {
+		if i > 0 && (o.Desired > 0 || o.Existing > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// history adds the changes of the owner and the events about it and its newest ReplicaSet (which is what an event about
+// a refused creation is about).
+func (b *building) history(s *Sources, now time.Time) {
+	w := b.workload
+	kind := w.Ref.Kind
+	if kind == cluster.KindJob && b.top == nil {
+		kind = KindCronJob
+	}
+	w.Events = s.Events.About(kind, w.Ref.Namespace, w.Ref.Name, w.Ref.UID, now)
+	if b.top == nil {
+		if w.Ref.Kind == cluster.KindPod {
+			w.Events = nil // they are the replica's
+		}
+		return
+	}
+	if len(b.sets) > 0 {
+		newest := b.sets[0]
+		w.Events = append(w.Events, s.Events.About(newest.Kind, newest.Namespace, newest.Name, newest.UID, now)...)
+		slices.SortStableFunc(w.Events, func(x, y cluster.Event) int { return y.Last.Compare(x.Last) })
+		w.Events = w.Events[:min(len(w.Events), MaxEventsPerObject)]
+	}
+	w.Changes = append(s.Notes.Scalings(w.Ref.UID), s.Notes.rollouts(b.top, b.sets)...)
+	slices.SortStableFunc(w.Changes, func(x, y cluster.Change) int { return y.At.Compare(x.At) })
+	w.Changes = w.Changes[:min(len(w.Changes), MaxChanges)]
+}
+
+// replica completes a pod's replica. The record's own containers are shared and stay as they are.
+func replica(p *Pod, s *Sources, now time.Time) cluster.Replica {
+	out := p.Replica
+	out.Events = s.Events.About(cluster.KindPod, p.Namespace, p.Name, p.UID, now)
+	if s.OOM == nil {
+		return out
+	}
+	copied := false
+	for i := range out.Containers {
+		count, at, known := s.OOM(p.Namespace, p.Name, out.Containers[i].Name)
+		if !known {
+			continue
+		}
+		if !copied {
+			out.Containers, copied = slices.Clone(out.Containers), true
+		}
+		c := &out.Containers[i]
+		c.OOMEvents, c.LastOOMEvent, c.OOMEventsKnown = count, at, true
+	}
+	return out
+}
