@@ -134,7 +134,11 @@ func (d *decision) stabilize() {
 	if reason == ReasonScaleUpStabilized {
 		other, window = "lower", p.window(up)
 	}
-	message := fmt.Sprintf("held at %d by a %s recommendation in the last %s", number, other, span(window))
+	verb := "held at"
+	if number > d.obs.Current && number > proposal {
+		verb = "raised to"
+	}
+	message := fmt.Sprintf("%s %d by a %s recommendation in the last %s", verb, number, other, span(window))
 	d.able = Condition{AbleToScale, true, string(reason), message}
 	d.move(StepStabilization, number, reason, message)
 }

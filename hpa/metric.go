@@ -114,8 +114,7 @@ func (d *decision) count(m Metric, p *MetricProposal) (t tally, reason, err stri
 	p.Ready = clamp32(t.ready)
 	switch {
 	case t.ready == 0:
-		return t, CondFailedGetResourceMetric, fmt.Sprintf("no ready replica has a usable sample (%d not ready, %d missing, %d ignored)",
-			p.Unready.Count, p.Missing.Count, p.Ignored.Count)
+		return t, CondFailedGetResourceMetric, "no ready replica has a usable sample (" + p.others() + ")"
 	case m.Type == Utilization && requestless != "":
 		// One replica is enough, even one that is ignored: a utilization of all of them does not exist then.
 		return t, CondFailedGetResourceMetric, requestless
@@ -197,11 +196,17 @@ func (d *decision) hold(p MetricProposal, t *tally, why string) MetricProposal {
 // ask proposes what the metric asks for.
 func (d *decision) ask(p MetricProposal, t *tally, replicas int32) MetricProposal {
 	p.Replicas = max(replicas, 0)
-	verb := "need"
-	if p.Ratio < 1 {
-		verb = "could be"
+	assumed, verb := p.assumed(t, " and "), "need"
+	if assumed == "" && t.ready == 1 {
+		verb = "needs"
 	}
-	p.Message = fmt.Sprintf("%s: %s%s %s %d", p.level(), plural(t.ready, "ready replica"), p.assumed(t, " and "), verb, p.Replicas)
+	switch {
+	case p.Ratio < 1 && p.Replicas < d.obs.Current:
+		verb = "could be"
+	case p.Ratio < 1:
+		verb = "still " + verb
+	}
+	p.Message = fmt.Sprintf("%s: %s%s %s %d", p.level(), plural(t.ready, "ready replica"), assumed, verb, p.Replicas)
 	return p
 }
 
@@ -231,6 +236,20 @@ func (p *MetricProposal) assumed(t *tally, joint string) string {
 		taken = " counted as busy"
 	}
 	return joint + strings.Join(parts, " and ") + taken
+}
+
+// others counts the replicas that are not ready capacity.
+func (p *MetricProposal) others() string {
+	var parts []string
+	for _, n := range []struct {
+		count int32
+		what  string
+	}{{p.Unready.Count, "not ready"}, {p.Missing.Count, "missing"}, {p.Ignored.Count, "ignored"}} {
+		if n.count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n.count, n.what))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // amount formats a usage for people.

@@ -46,7 +46,9 @@ type Usage struct {
 	Why   string `json:"why,omitempty"`
 	// Value in thousandths of a core or bytes. Kubernetes rounds each container's CPU up to a thousandth before it sums.
 	Value int64 `json:"value,omitempty"`
-	// Request in the same unit, the sum over the containers; 0 with RequestMissing set to the name of a container that has none.
+	// Request in the same unit, the sum over the containers; 0 with RequestMissing set to the name of a container that has
+	// none. It comes from the spec and is wanted where there is no sample, too: a replica that is pending or missing
+	// is counted with it.
 	Request        int64  `json:"request,omitempty"`
 	RequestMissing string `json:"requestMissing,omitempty"`
 	// At is the sample's time and Window the span it covers.
