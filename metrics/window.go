@@ -37,6 +37,7 @@ type Window struct {
 	ring []slot
 	next int // where the next sample goes
 	n    int // how many slots are used
+	life int // how many of them, the newest, belong to the present life
 	// start of the present life, in nanoseconds since the epoch; 0 is not known.
 	start int64
 	// cpu is the newest CPU reading of the present life; NaN if it has none.
@@ -79,7 +80,7 @@ func (w *Window) Add(s Sample) bool {
 	fresh := slot{at: at}
 	if w.n == 0 || w.newLife(start, s.CPUSeconds, noCPU) {
 		fresh.memory |= flagNewLife
-		w.start, w.cpu = 0, math.NaN()
+		w.start, w.cpu, w.life = 0, math.NaN(), 0
 	}
 	if start != 0 && w.start == 0 {
 		w.start = start
@@ -96,7 +97,7 @@ func (w *Window) Add(s Sample) bool {
 	}
 	w.ring[w.next] = fresh
 	w.next = (w.next + 1) % len(w.ring)
-	w.n = min(w.n+1, len(w.ring))
+	w.n, w.life = min(w.n+1, len(w.ring)), min(w.life+1, len(w.ring))
 	return true
 }
 
@@ -142,38 +143,53 @@ func (w *Window) Usage(now time.Time, span, staleAfter time.Duration) Usage {
 		return u
 	}
 	oldest := now.Add(-staleAfter).UnixNano()
-	head := -1 // the newest slot with CPU
-	best := time.Duration(0)
-	for i := range w.n {
-		s := w.slot(i)
-		if !u.MemoryKnown && !s.has(flagNoMemory) && s.at >= oldest {
-			u.MemoryBytes, u.MemoryKnown = int64(s.memory&memoryMask), true
-		}
-		switch {
-		case s.has(flagNoCPU):
-		case head < 0:
-			if s.at < oldest {
-				return u
-			}
-			head = i
-		default:
-			d := time.Duration(w.slot(head).at - s.at)
-			if d > span+staleAfter {
-				return u
-			}
-			if d >= span/shortestShare && (best == 0 || (d-span).Abs() < (best-span).Abs()) {
-				best = d
-				u.Reason, u.Window, u.CPUMilli = ReasonOK, d, milli(w.slot(head).cpu-s.cpu, d)
-			}
-			if d >= span && u.MemoryKnown {
-				return u
-			}
-		}
-		if s.has(flagNewLife) {
-			return u
+	if i := w.newestWithout(flagNoMemory, oldest); i >= 0 {
+		u.MemoryBytes, u.MemoryKnown = int64(w.slot(i).memory&memoryMask), true
+	}
+	if head := w.newestWithout(flagNoCPU, oldest); head >= 0 {
+		if base := w.base(head, span, span+staleAfter); base > head {
+			h, b := w.slot(head), w.slot(base)
+			u.Reason, u.Window = ReasonOK, time.Duration(h.at-b.at)
+			u.CPUMilli = milli(h.cpu-b.cpu, u.Window)
 		}
 	}
 	return u
+}
+
+// newestWithout returns the newest slot of the present life that lacks the flag; -1 if there is none since oldest.
+func (w *Window) newestWithout(flag uint64, oldest int64) int {
+	for i := range w.life {
+		s := w.slot(i)
+		if s.at < oldest {
+			break
+		}
+		if !s.has(flag) {
+			return i
+		}
+	}
+	return -1
+}
+
+// base returns the slot with CPU whose distance from head is nearest to span; head if there is none within reach.
+func (w *Window) base(head int, span, reach time.Duration) int {
+	best, bestOff := head, time.Duration(math.MaxInt64)
+	for i := head + 1; i < w.life; i++ {
+		s := w.slot(i)
+		d := time.Duration(w.slot(head).at - s.at)
+		if d > reach {
+			break
+		}
+		if s.has(flagNoCPU) || d < span/shortestShare {
+			continue
+		}
+		if off := (d - span).Abs(); off < bestOff {
+			best, bestOff = i, off
+		}
+		if d >= span {
+			break
+		}
+	}
+	return best
 }
 
 // Points appends what is kept to dst, oldest first, across all lives of the container: the memory before a kill can be

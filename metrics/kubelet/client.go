@@ -177,8 +177,8 @@ func (c *client) request(ctx context.Context, n Node, via Path, page string) (*h
 		return resp, err
 	}
 	// The token may have been replaced since it was read.
-	newer, err := c.token.replaced(token, time.Now())
-	if err != nil || newer == "" {
+	newer := c.token.replaced(token, time.Now())
+	if newer == "" {
 		return resp, nil
 	}
 	_ = resp.Body.Close()
@@ -259,17 +259,16 @@ func (t *tokenFile) get(now time.Time) (string, error) {
 }
 
 // replaced returns the token in the file if it is another than the one that was refused, and empty if it is not.
-func (t *tokenFile) replaced(refused string, now time.Time) (string, error) {
+func (t *tokenFile) replaced(refused string, now time.Time) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.token != refused {
-		return t.token, nil
+		return t.token
 	}
-	token, err := t.reload(now)
-	if err != nil || token == refused {
-		return "", err
+	if token, err := t.reload(now); err == nil && token != refused {
+		return token
 	}
-	return token, nil
+	return ""
 }
 
 func (t *tokenFile) reload(now time.Time) (string, error) {
