@@ -51,9 +51,9 @@ type HealingPolicySpec struct {
 	// selects nothing.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="selector is empty, and an empty selector selects nothing: give matchLabels or matchExpressions"
-	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || size(self.matchExpressions) <= 16",fieldPath=".matchExpressions",messageExpression="'matchExpressions has ' + string(size(self.matchExpressions)) + ' items, at most 16 are allowed'"
-	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",fieldPath=".matchExpressions",message="operator must be In, NotIn, Exists or DoesNotExist"
-	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",fieldPath=".matchExpressions",message="values must be given with the operators In and NotIn, and only with them"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || size(self.matchExpressions) <= 16",fieldPath=".matchExpressions",messageExpression="'matchExpressions has %d items, at most 16 are allowed'.format([size(self.matchExpressions)])"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist'])",fieldPath=".matchExpressions",messageExpression="'operator is %s, only In, NotIn, Exists and DoesNotExist are allowed'.format([self.matchExpressions.filter(e, !(e.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist']))[0].operator])"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))",fieldPath=".matchExpressions",messageExpression="'values of the expression for key %s do not fit its operator: In and NotIn need values, Exists and DoesNotExist must have none'.format([self.matchExpressions.filter(e, (e.operator in ['In', 'NotIn']) != (has(e.values) && size(e.values) > 0))[0].key])"
 	Selector metav1.LabelSelector `json:"selector"`
 
 	// mode says whether remedies are carried out (Act) or only written down (Observe).
