@@ -37,13 +37,22 @@ const (
 	ReasonTakenOver         Reason = "TakenOver"    // an intent of another leader is carried on
 	ReasonRecovered         Reason = "Recovered"    // healthy again without an action
 	ReasonAwaitingOtherWork Reason = "ActionUnderWay"
+	ReasonCarriedOut        Reason = "CarriedOut"   // the platform did it; its effect is watched
+	ReasonNotHelped         Reason = "DidNotHelp"   // carried out, and the workload did not get healthy in time
+	ReasonStillServing      Reason = "StillServing" // ready again: a restart would only cost
+	ReasonWorkloadGone      Reason = "WorkloadGone" // nothing is left that could be healthy
 )
 
 // MemoryView gives the points that are kept of a container's usage, oldest first; nil where nothing is known.
 type MemoryView func(replica, container string) []metrics.Point
 
-// Input is all that one pass over one workload is decided from.
+// MaxStale is the age above which a view is too old to act on: three times the slowest usual resync of what is watched
+// at once (a node's heartbeat, a scrape), and below the node controller's grace period of 40 s.
+const MaxStale = 15 * time.Second
+
+// Input is all that one pass over one workload is decided from. Nothing in it is changed.
 type Input struct {
+	// Workload is nil where the workload is gone and only its incidents are left, which are then resolved.
 	Workload *cluster.Workload
 	Nodes    map[string]cluster.Node
 	Memory   MemoryView
@@ -52,7 +61,8 @@ type Input struct {
 	Incidents []incident.Incident
 	// Spent are the times of the actions already charged to the workload's budget.
 	Spent []time.Time
-	// Stale is how old the view is.
+	// Stale is how old the view is. Above MaxStale nothing is acted on, resolved or judged; a view that was never
+	// complete is older than any age.
 	Stale time.Duration
 	// Identity of this controller, written into remediations.
 	Identity string
@@ -69,7 +79,7 @@ type Plan struct {
 // Save is one incident to store and what has to be captured first.
 type Save struct {
 	Incident incident.Incident
-	// Capture lists logs to fetch and attach before the incident is stored.
+	// Capture lists logs to fetch and attach (incident.Incident.Attach) before the incident is stored.
 	Capture []Capture
 	// Event is the reason to emit an event with, empty for none; its message is Incident.Message.
 	Event Reason
@@ -80,7 +90,7 @@ type Capture struct {
 	Replica, ReplicaUID, Container string
 	// Previous asks for the life before the present one.
 	Previous bool
-	// Death is the life that is meant, zero where the log of the present life is wanted.
+	// ContainerID is the life that is meant, empty where it is not known or the present life is wanted.
 	ContainerID string
 }
 
@@ -94,7 +104,8 @@ type Action struct {
 	Workload      cluster.Ref
 	Replica       string
 	ReplicaUID    string
-	// Charge is true where the budget must be charged first; an intent that is taken over was charged when it was written.
+	// Charge is true where the budget must be charged first, under RemediationID. A remediation is charged once: a retry
+	// and an intent that is taken over were charged before, unless whoever wrote the intent died before charging.
 	Charge    bool
 	TakenOver bool
 	Reason    Reason

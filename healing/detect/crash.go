@@ -1,0 +1,120 @@
+package detect
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/homeostat/homeostat/healing/internal/phrase"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+const (
+	// loopRestarts within Horizon make a crash loop also where no back-off shows.
+	loopRestarts = 3
+	// longestBackOff is the kubelet's cap between a death and the next start.
+	longestBackOff = 5 * time.Minute
+)
+
+// crashLoop finds a container that exits again and again and whose latest death no other check explains.
+func crashLoop(s *subject, deaths []death) (incident.Finding, bool) {
+	c := s.container
+	waiting := c.CrashLooping()
+	if !waiting && !restartsOften(s, deaths) {
+		return incident.Finding{}, false
+	}
+	f := incident.Finding{Active: s.failing(), Confidence: 95}
+	if waiting {
+		f.For = append(f.For, "the kubelet holds it in CrashLoopBackOff")
+	}
+	f.For = append(f.For, restarts(c.Restarts))
+	if len(deaths) == 0 || !deaths[len(deaths)-1].newest {
+		f.Since = latest(s.replica.CreatedAt, s.replica.StartedAt)
+		f.Fingerprint = s.print(c.Name, "#"+strconv.Itoa(int(c.Restarts)))
+		f.Confidence = 70
+		f.Against = []string{"how it died last is not known"}
+		f.Message = s.who() + " exits again and again (" + restarts(c.Restarts) + "); how it died last is not known"
+		return f, true
+	}
+	d := &deaths[len(deaths)-1]
+	f.Since, f.Death, f.Deaths, f.Fingerprint = d.FinishedAt, d.Termination, d.number, s.deathPrint(d)
+	if f.Since.IsZero() {
+		f.Since = s.Now
+	}
+	f.For = append(f.For, exitPhrase(d.Termination))
+	f.Message = fmt.Sprintf("%s exits again and again (%s), last with exit code %d: %s", s.who(), restarts(c.Restarts),
+		d.ExitCode, ExitMeaning(d.ExitCode, d.Signal))
+	if life := between(d.StartedAt, d.FinishedAt); !d.StartedAt.IsZero() && !d.FinishedAt.IsZero() {
+		f.Message += "; it lived " + phrase.Span(life)
+	}
+	return f, true
+}
+
+// restartsOften reports whether three restarts within the horizon can be proved from the status: the whole replica is
+// younger than that, or the two deaths that the status shows leave the third no other time.
+func restartsOften(s *subject, deaths []death) bool {
+	if s.container.Restarts < loopRestarts || len(deaths) == 0 {
+		return false
+	}
+	newest := &deaths[len(deaths)-1]
+	if !newest.newest || s.Now.Sub(newest.FinishedAt) > Horizon {
+		return false
+	}
+	if born := s.replica.CreatedAt; !born.IsZero() && s.Now.Sub(born) <= Horizon {
+		return true
+	}
+	if len(deaths) < 2 || deaths[0].StartedAt.IsZero() {
+		return false
+	}
+	return s.Now.Sub(deaths[0].StartedAt) <= Horizon-longestBackOff
+}
+
+func restarts(n int32) string { return phrase.Count(int64(n), "restart") }
+
+// ExitMeaning says in a few words what an exit code (or a signal, 0 for none) usually means.
+func ExitMeaning(code, signal int32) string {
+	if signal == 0 && code > 128 && code < 128+65 {
+		signal = code - 128
+	}
+	switch signal {
+	case 0:
+	case 4:
+		return "SIGILL, an instruction that this CPU does not have"
+	case 6:
+		return "SIGABRT, it aborted itself"
+	case 7:
+		return "SIGBUS, bad memory access"
+	case 8:
+		return "SIGFPE, arithmetic error"
+	case 9:
+		return "SIGKILL"
+	case 11:
+		return "SIGSEGV, bad memory access"
+	case 13:
+		return "SIGPIPE, it wrote to a closed pipe"
+	case 15:
+		return "SIGTERM, it was asked to stop"
+	default:
+		return "signal " + strconv.Itoa(int(signal))
+	}
+	switch code {
+	case 0:
+		return "it finished without an error, so it may be a job and no service"
+	case 1:
+		return "the application's general error"
+	case 2:
+		return "a Go panic, or wrong arguments"
+	case 125:
+		return "the container could not be run"
+	case 126:
+		return "its command cannot be executed"
+	case 127:
+		return "its command was not found"
+	case 128:
+		return "the container could not be started"
+	case 255:
+		return "the application's error, out of range"
+	default:
+		return "the application's own code"
+	}
+}

@@ -1,0 +1,284 @@
+package detect
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/metrics"
+)
+
+// Horizon is how old a death may be and still be news. It is also the span in which restarts make a crash loop: the
+// kubelet forgets its back-off after a clean run of ten minutes.
+const Horizon = 10 * time.Minute
+
+// near is how far an event or an OOM counter may be from a death and still belong to it: the default grace period of
+// 30 s between a probe's failure and the kill, one scrape, and the delay of events.
+const near = 60 * time.Second
+
+// Look is what the checks read: one workload at one time.
+type Look struct {
+	Workload *cluster.Workload
+	// Nodes by name; empty on a platform without nodes.
+	Nodes map[string]cluster.Node
+	// Memory gives the points that are kept of a container, oldest first; nil where nothing is kept.
+	Memory func(replica, container string) []metrics.Point
+	// NotReadyAfter and PendingAfter are the policy's.
+	NotReadyAfter, PendingAfter time.Duration
+	Now                         time.Time
+}
+
+// subject is one replica, or one container of it, under a look.
+type subject struct {
+	*Look
+	replica   *cluster.Replica
+	container *cluster.Container // nil in the checks of a whole replica
+}
+
+// death is one death of the subject's container.
+type death struct {
+	*cluster.Termination
+	// number of this death among the container's, the first is 1.
+	number int32
+	// newest is true for the latest death that the status shows.
+	newest bool
+}
+
+// explanation is what a check of deaths says about a death.
+type explanation struct {
+	kind         incident.Kind
+	confidence   int32
+	message      string
+	pro, against []string
+}
+
+// deathCheck explains a death, or returns false.
+type deathCheck struct {
+	kind  incident.Kind
+	check func(s *subject, d *death) (explanation, bool)
+}
+
+// stateCheck finds a state that lasts in a container or a whole replica, or returns false.
+type stateCheck struct {
+	kind  incident.Kind
+	check func(s *subject) (incident.Finding, bool)
+}
+
+// The chain, in the order in which it runs; the order is that of incident.Kinds. A replica on a node that is not ready
+// gives that finding only.
+
+func deathChecks() [3]deathCheck {
+	return [3]deathCheck{
+		{incident.OOMKilled, oomKilled},
+		{incident.ProbableOOM, probableOOM},
+		{incident.LivenessKill, livenessKill},
+	}
+}
+
+func containerChecks() [3]stateCheck {
+	return [3]stateCheck{
+		{incident.ChildOOM, childOOM},
+		{incident.ImagePull, imagePull},
+		{incident.ConfigMissing, configMissing},
+	}
+}
+
+func replicaChecks() [2]stateCheck {
+	return [2]stateCheck{
+		{incident.Unschedulable, unschedulable},
+		{incident.NotReady, notReady},
+	}
+}
+
+// Findings runs every check over the workload. The result has the order of the replicas and, within one, of the checks.
+func Findings(l *Look) []incident.Finding {
+	var out []incident.Finding
+	for i := range l.Workload.Replicas {
+		s := subject{Look: l, replica: &l.Workload.Replicas[i]}
+		if f, found := nodeNotReady(&s); found {
+			out = append(out, f)
+			continue
+		}
+		for j := range s.replica.Containers {
+			s.container = &s.replica.Containers[j]
+			out = ofContainer(&s, out)
+		}
+		s.container = nil
+		if s.replica.Deleting() {
+			continue
+		}
+		for _, c := range replicaChecks() {
+			if f, found := c.check(&s); found {
+				out = append(out, s.finish(f, c.kind))
+			}
+		}
+	}
+	return out
+}
+
+func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
+	if s.container.Kind == cluster.ContainerEphemeral {
+		return out
+	}
+	deaths, n := s.deaths()
+	var explained bool // the latest death is, so the crash loop is not a cause of its own
+	for i := range n {
+		f, found := explain(s, &deaths[i])
+		if !found {
+			continue
+		}
+		explained = explained || deaths[i].newest
+		out = append(out, f)
+	}
+	if s.replica.Deleting() || s.over() {
+		return out
+	}
+	for _, c := range containerChecks() {
+		if f, found := c.check(s); found {
+			out = append(out, s.finish(f, c.kind))
+		}
+	}
+	if !explained {
+		if f, found := crashLoop(s, deaths[:n]); found {
+			out = append(out, s.finish(f, incident.CrashLoop))
+		}
+	}
+	return out
+}
+
+// deaths returns the deaths that the container's status shows and that count as such, oldest first.
+func (s *subject) deaths() (found [2]death, n int) {
+	c := s.container
+	present := c.Terminated
+	if c.State != cluster.StateTerminated {
+		present = nil
+	}
+	if c.Last != nil && s.counts(c.Last) {
+		found[n] = death{Termination: c.Last, number: max(c.Restarts, 1), newest: present == nil}
+		n++
+	}
+	if present != nil && s.counts(present) {
+		number := c.Restarts
+		if number < math.MaxInt32 {
+			number++
+		}
+		found[n] = death{Termination: present, number: number, newest: true}
+		n++
+	}
+	return found, n
+}
+
+// counts reports whether the termination is a death: an init container that is done, and what dies because its replica
+// is deleted, are none.
+func (s *subject) counts(t *cluster.Termination) bool {
+	if s.container.Kind == cluster.ContainerInit && t.ExitCode == 0 {
+		return false
+	}
+	if s.replica.Deleting() && !t.FinishedAt.Before(s.replica.DeletedAt) {
+		return false
+	}
+	return t.Reason != cluster.ReasonStatusUnknown // the platform itself does not know how it ended
+}
+
+func explain(s *subject, d *death) (incident.Finding, bool) {
+	for _, c := range deathChecks() {
+		e, found := c.check(s, d)
+		if !found {
+			continue
+		}
+		f := incident.Finding{
+			Since: d.FinishedAt, Active: d.newest && s.failing(), Fingerprint: s.deathPrint(d), Death: d.Termination,
+			Deaths: d.number, Confidence: e.confidence, Message: e.message, For: e.pro, Against: e.against,
+		}
+		if d.newest && s.container.CrashLooping() {
+			f.Message += "; it is in the back-off of a crash loop after " + restarts(s.container.Restarts)
+		}
+		if f.Since.IsZero() {
+			f.Since = s.Now
+		}
+		return s.finish(f, c.kind), true
+	}
+	return incident.Finding{}, false
+}
+
+// failing reports whether the container has not come back after its latest death.
+func (s *subject) failing() bool {
+	if s.replica.Deleting() || s.over() {
+		return false
+	}
+	return s.container.State == cluster.StateTerminated || s.container.CrashLooping()
+}
+
+// over reports whether the replica has ended for good, so that nothing in it lasts.
+func (s *subject) over() bool {
+	return s.replica.Phase == cluster.PhaseSucceeded || s.replica.Phase == cluster.PhaseFailed
+}
+
+// finish sets what all findings have.
+func (s *subject) finish(f incident.Finding, k incident.Kind) incident.Finding {
+	f.Kind = k
+	f.Replica, f.ReplicaUID, f.Node = s.replica.Name, s.replica.UID, s.replica.Node
+	if s.container != nil {
+		f.Container, f.Restarts = s.container.Name, s.container.Restarts
+	}
+	return f
+}
+
+// who names the container or replica in a message: "container app of web-7c9".
+func (s *subject) who() string {
+	if s.container == nil {
+		return s.replica.Name
+	}
+	role := "container "
+	switch s.container.Kind {
+	case cluster.ContainerInit:
+		role = "init container "
+	case cluster.ContainerSidecar:
+		role = "sidecar "
+	case cluster.ContainerMain, cluster.ContainerEphemeral:
+	}
+	return role + s.container.Name + " of " + s.replica.Name
+}
+
+func (s *subject) points() []metrics.Point {
+	if s.Memory == nil {
+		return nil
+	}
+	return s.Memory(s.replica.Name, s.container.Name)
+}
+
+// print makes a fingerprint out of the replica's identity and parts.
+func (s *subject) print(parts ...string) string {
+	id := s.replica.UID
+	if id == "" {
+		id = s.replica.Name
+	}
+	return id + "/" + strings.Join(parts, "/")
+}
+
+// deathPrint names one death: by the life that ended, by its number where the platform gives lives no name.
+func (s *subject) deathPrint(d *death) string {
+	if d.ContainerID != "" {
+		return s.print(s.container.Name, d.ContainerID)
+	}
+	return s.print(s.container.Name, "#"+strconv.Itoa(int(d.number)))
+}
+
+func stamp(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+
+// latest returns the latest of the times.
+func latest(times ...time.Time) time.Time {
+	var out time.Time
+	for _, t := range times {
+		if t.After(out) {
+			out = t
+		}
+	}
+	return out
+}
+
+// between returns b minus a, not negative.
+func between(a, b time.Time) time.Duration { return max(b.Sub(a), 0) }

@@ -1,0 +1,166 @@
+package healing
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/homeostat/homeostat/healing/detect"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+// Detect returns what is broken in the workload, one finding per replica, container and failure, in the order of the
+// replicas. A death that is over and older than detect.Horizon is no news and left out, unless an open incident began
+// before it: so an installation into an old cluster does not open incidents about its history.
+func Detect(in Input, now time.Time) []incident.Finding {
+	if in.Workload == nil {
+		return nil
+	}
+	found := detect.Findings(&detect.Look{
+		Workload: in.Workload, Nodes: in.Nodes, Memory: in.Memory,
+		NotReadyAfter: in.Policy.NotReadyAfter, PendingAfter: in.Policy.PendingAfter, Now: now,
+	})
+	return slices.DeleteFunc(found, func(f incident.Finding) bool {
+		if f.Active || f.Death == nil || now.Sub(f.Since) <= detect.Horizon {
+			return false
+		}
+		return !slices.ContainsFunc(in.Incidents, func(i incident.Incident) bool {
+			return i.State.Active() && sameCause(i.Kind, f.Kind) && i.Container() == f.Container && !f.Since.Before(i.StartedAt)
+		})
+	})
+}
+
+// Reconcile makes the plan of one pass over one workload: it joins what Detect finds with the stored incidents, moves
+// each through its states, and decides on at most one action. An incident is in the plan only if something about it
+// changed; LastSeenAt alone is brought up to date every 30 s.
+func Reconcile(in Input, now time.Time) Plan {
+	found := Detect(in, now)
+	if len(found) == 0 && !slices.ContainsFunc(in.Incidents, isActive) {
+		return Plan{}
+	}
+	p := &pass{in: &in, now: now}
+	p.match(found)
+	for _, t := range p.tracked {
+		p.observe(t)
+	}
+	if in.Workload != nil {
+		p.act()
+	}
+	return p.plan()
+}
+
+func isActive(i incident.Incident) bool { return i.State.Active() }
+
+// pass is one call of Reconcile.
+type pass struct {
+	in      *Input
+	now     time.Time
+	tracked []*tracked
+	action  *Action
+}
+
+// tracked is one active incident, stored or new, during a pass.
+type tracked struct {
+	inc incident.Incident
+	// findings that belong to it now, and those of them that were not counted before.
+	findings []incident.Finding
+	fresh    []incident.Finding
+	// dirty is true once something changed that has to be stored.
+	dirty   bool
+	event   Reason
+	capture []Capture
+}
+
+func (t *tracked) isNew() bool { return t.inc.Version == "" }
+
+// failing reports whether a failure of the incident lasts or is new.
+func (t *tracked) failing() bool {
+	return len(t.fresh) > 0 || slices.ContainsFunc(t.findings, func(f incident.Finding) bool { return f.Active })
+}
+
+// step records what happened to the incident: in its timeline, as its last reason, and as an event if one is given.
+func (t *tracked) step(now time.Time, reason Reason, message string) {
+	t.inc.Note(now, string(reason), message)
+	t.say(reason, message)
+}
+
+// say sets the incident's last reason. A new incident's message goes on saying what happened.
+func (t *tracked) say(reason Reason, message string) {
+	if t.isNew() && reason != ReasonOpened {
+		message = t.inc.Cause + "; " + message
+	}
+	t.inc.Say(string(reason), message)
+	t.dirty = true
+}
+
+// announce sets the event of this pass. That an incident was opened is worth more than what follows from it.
+func (t *tracked) announce(r Reason) {
+	if t.event != ReasonOpened {
+		t.event = r
+	}
+}
+
+func (p *pass) plan() Plan {
+	out := Plan{Action: p.action}
+	for _, t := range p.tracked {
+		if t.dirty {
+			out.Save = append(out.Save, Save{Incident: t.inc, Capture: t.capture, Event: t.event})
+		}
+	}
+	return out
+}
+
+// stale reports whether the view is too old to act on or to judge by.
+func (p *pass) stale() bool { return p.in.Stale > MaxStale }
+
+// replica returns the replica with that UID, or of that name where the platform has no UIDs; nil if it is gone.
+func (p *pass) replica(uid, name string) *cluster.Replica {
+	if p.in.Workload == nil {
+		return nil
+	}
+	for i := range p.in.Workload.Replicas {
+		r := &p.in.Workload.Replicas[i]
+		if r.UID == uid && (uid != "" || r.Name == name) {
+			return r
+		}
+	}
+	return nil
+}
+
+// gone reports whether the replica is not there any more, or on its way out.
+func (p *pass) gone(uid, name string) bool {
+	r := p.replica(uid, name)
+	return r == nil || r.Deleting()
+}
+
+// allReady reports whether the workload has the replicas that it should have. A job is never ready, it is done.
+func (p *pass) allReady() bool {
+	w := p.in.Workload
+	if w == nil || w.Ref.Kind == cluster.KindJob {
+		return true
+	}
+	ready := w.ReadyReplicas()
+	if w.Ref.Kind == cluster.KindPod {
+		for i := range w.Replicas {
+			if w.Replicas[i].Phase == cluster.PhaseSucceeded {
+				ready++
+			}
+		}
+	}
+	return ready >= w.Desired
+}
+
+// sorted returns the findings in the order in which they are matched: kinds that own an incident before those that
+// join one, then the oldest first. The order decides the name of a new incident, so it must not depend on chance.
+func sorted(found []incident.Finding) []incident.Finding {
+	kinds := incident.Kinds()
+	slices.SortStableFunc(found, func(a, b incident.Finding) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(kinds, a.Kind), slices.Index(kinds, b.Kind)),
+			a.Since.Compare(b.Since),
+			cmp.Compare(a.Fingerprint, b.Fingerprint),
+		)
+	})
+	return found
+}

@@ -1,0 +1,192 @@
+package incident
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/homeostat/homeostat/metrics"
+)
+
+// How many of the oldest entries survive when a list is full: how it began is worth more than the middle.
+const (
+	keepTimeline = 8
+	keepEvidence = 10
+)
+
+// Clone returns a copy whose lists can be changed without changing those of the receiver.
+func (i *Incident) Clone() Incident {
+	out := *i
+	out.For = slices.Clone(i.For)
+	out.Against = slices.Clone(i.Against)
+	out.Subjects = slices.Clone(i.Subjects)
+	out.Fingerprints = slices.Clone(i.Fingerprints)
+	out.Evidence = slices.Clone(i.Evidence)
+	out.Timeline = slices.Clone(i.Timeline)
+	out.Remediations = slices.Clone(i.Remediations)
+	return out
+}
+
+// Note appends an entry to the timeline. When it is full, the beginning and the newest entries are kept.
+func (i *Incident) Note(at time.Time, reason, message string) {
+	i.Timeline = append(i.Timeline, Entry{At: at, Reason: reason, Message: cut(message, MaxMessage)})
+	i.Timeline = dropMiddle(i.Timeline, keepTimeline, MaxTimeline)
+}
+
+// Noted reports whether the timeline has an entry with the reason after the newest entry with one of the others.
+func (i *Incident) Noted(reason string, others ...string) bool {
+	for _, e := range slices.Backward(i.Timeline) {
+		if e.Reason == reason {
+			return true
+		}
+		if slices.Contains(others, e.Reason) {
+			return false
+		}
+	}
+	return false
+}
+
+// Attach appends evidence, cut to its limits. When there is too much, the first and the newest pieces are kept.
+func (i *Incident) Attach(pieces ...Evidence) {
+	for _, e := range pieces {
+		i.Evidence = append(i.Evidence, e.bounded())
+	}
+	i.Evidence = dropMiddle(i.Evidence, keepEvidence, MaxEvidence)
+}
+
+// HasLog reports whether the log of that container of that replica was captured, or why it could not be.
+func (i *Incident) HasLog(replica, container string) bool {
+	return slices.ContainsFunc(i.Evidence, func(e Evidence) bool {
+		return e.Kind == EvidenceLog && e.Replica == replica && e.Container == container
+	})
+}
+
+// Knows reports whether the occurrence was counted already.
+func (i *Incident) Knows(fingerprint string) bool {
+	return slices.Contains(i.Fingerprints, fingerprint)
+}
+
+// Count adds an occurrence: n deaths, or 1 for a state that lasts. since is when it began.
+func (i *Incident) Count(fingerprint string, since time.Time, n int32) {
+	i.Occurrences += n
+	i.Fingerprints = append(i.Fingerprints, fingerprint)
+	if len(i.Fingerprints) > MaxFingerprints {
+		i.Fingerprints = slices.Delete(i.Fingerprints, 0, len(i.Fingerprints)-MaxFingerprints)
+		if since.After(i.ForgottenUntil) {
+			i.ForgottenUntil = since
+		}
+	}
+}
+
+// Concern adds the replica to the subjects, or brings its entry up to date and to the end.
+func (i *Incident) Concern(s Subject) {
+	for j := range i.Subjects {
+		if o := &i.Subjects[j]; o.UID == s.UID && o.Replica == s.Replica && o.Container == s.Container {
+			s.Deaths = max(s.Deaths, o.Deaths)
+			i.Subjects = slices.Delete(i.Subjects, j, j+1)
+			break
+		}
+	}
+	i.Subjects = append(i.Subjects, s)
+	if len(i.Subjects) > MaxSubjects {
+		i.Subjects = slices.Delete(i.Subjects, 0, len(i.Subjects)-MaxSubjects)
+	}
+}
+
+// Container returns the name of the container that the incident is about, empty where it is about whole replicas.
+func (i *Incident) Container() string {
+	if len(i.Subjects) == 0 {
+		return ""
+	}
+	return i.Subjects[len(i.Subjects)-1].Container
+}
+
+// Remediation returns the remediation with that ID, nil if there is none. It points into the incident.
+func (i *Incident) Remediation(id string) *Remediation {
+	for j := range i.Remediations {
+		if i.Remediations[j].ID == id {
+			return &i.Remediations[j]
+		}
+	}
+	return nil
+}
+
+// Intend appends a remediation and returns it. When there are too many, the newest are kept.
+func (i *Incident) Intend(r Remediation) *Remediation {
+	r.Message = cut(r.Message, MaxMessage)
+	i.Remediations = append(i.Remediations, r)
+	if len(i.Remediations) > MaxRemediations {
+		i.Remediations = slices.Delete(i.Remediations, 0, len(i.Remediations)-MaxRemediations)
+	}
+	return &i.Remediations[len(i.Remediations)-1]
+}
+
+// Explain sets the cause with the observations for and against it, cut to their limits.
+func (i *Incident) Explain(cause string, confidence int32, pro, against []string) {
+	i.Cause, i.Confidence = cut(cause, MaxMessage), min(max(confidence, 1), 100)
+	i.For, i.Against = phrases(pro), phrases(against)
+}
+
+// Say sets the last step's reason and message.
+func (i *Incident) Say(reason, message string) {
+	i.Reason, i.Message = reason, cut(message, MaxMessage)
+}
+
+func phrases(in []string) []string {
+	var out []string
+	for _, p := range in {
+		if p = cut(p, MaxMessage); p != "" && !slices.Contains(out, p) && len(out) < MaxPhrases {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// bounded returns the evidence within the limits of one piece: the newest lines and points.
+func (e Evidence) bounded() Evidence {
+	e.Message = cut(e.Message, MaxMessage)
+	e.Points = tail(e.Points, MaxPoints)
+	if e.Termination != nil {
+		t := *e.Termination
+		t.Reason, t.Message = cut(t.Reason, MaxMessage), cut(t.Message, MaxMessage)
+		e.Termination = &t
+	}
+	lines := e.Lines[max(len(e.Lines)-MaxLogLines, 0):]
+	size := 0
+	for j, l := range slices.Backward(lines) {
+		if size += len(l); size > MaxLogBytes {
+			lines = lines[j+1:]
+			break
+		}
+	}
+	e.Lines = slices.Clone(lines)
+	return e
+}
+
+func tail(points []metrics.Point, n int) []metrics.Point {
+	return slices.Clone(points[max(len(points)-n, 0):])
+}
+
+func dropMiddle[T any](list []T, first, limit int) []T {
+	if over := len(list) - limit; over > 0 {
+		return slices.Delete(list, first, first+over)
+	}
+	return list
+}
+
+// cut shortens a text to at most limit bytes at a rune's border; bytes that are no UTF-8 are left out.
+func cut(s string, limit int) string {
+	s = strings.ToValidUTF8(s, "")
+	if len(s) <= limit {
+		return s
+	}
+	const ellipsis = "…"
+	end := 0
+	for j := range s {
+		if j > limit-len(ellipsis) {
+			break
+		}
+		end = j
+	}
+	return s[:end] + ellipsis
+}
