@@ -113,7 +113,7 @@ while [ "$second" -lt "$duration" ] && [ -z "$interrupted" ]; do
 	if [ "$now" -gt "$second" ]; then
 		second=$now
 		# Starting processes takes time too: what it cost is made up for here.
-		while [ "$sent" -lt $((second * rate)) ]; do
+		while [ "$sent" -lt $((second * rate)) ] && [ "$sent" -lt $((duration * rate)) ]; do
 			request &
 			sent=$((sent + 1))
 		done
