@@ -154,16 +154,12 @@ func every(ctx context.Context, period time.Duration, wake <-chan struct{}, pass
 	}
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		pass(time.Now())
 		select {
 		case <-ctx.Done():
-			return
 		case <-tick.C:
 		case <-wake:
-		}
-		if ctx.Err() != nil {
-			return
 		}
 	}
 }

@@ -1,0 +1,130 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/homeostat/homeostat/internal/config"
+	"github.com/homeostat/homeostat/metrics/kubelet"
+	"github.com/homeostat/homeostat/platform/kube"
+)
+
+// KubeOptions say how the cluster is reached and who this controller is in it.
+type KubeOptions struct {
+	// REST is the client configuration; its rate limits are set here.
+	REST *rest.Config
+	// Namespace that the controller runs in; for its Lease and to know itself. Default: POD_NAMESPACE, then homeostat-system.
+	Namespace string
+	// Identity of this controller in Lease and remediations. Default: POD_NAME, then the host's name and the process id.
+	Identity string
+}
+
+// serviceAccountToken is where the kubelet puts the token of a pod; it rotates.
+const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token" //nolint:gosec // a path, no secret
+
+func (o KubeOptions) withDefaults() KubeOptions {
+	if o.Namespace == "" {
+		o.Namespace = os.Getenv("POD_NAMESPACE")
+	}
+	if o.Namespace == "" {
+		o.Namespace = "homeostat-system"
+	}
+	if o.Identity == "" {
+		o.Identity = os.Getenv("POD_NAME")
+	}
+	if o.Identity == "" {
+		host, _ := os.Hostname() // without a name the process id has to do
+		o.Identity = fmt.Sprintf("%s-%d", host, os.Getpid())
+	}
+	return o
+}
+
+func (a *App) useKubernetes(ctx context.Context) error {
+	o := a.opts.Kube.withDefaults()
+	if o.REST == nil {
+		return errors.New("platform kubernetes: no cluster is configured; set KUBECONFIG or run in a pod")
+	}
+	c := a.opts.Config
+	client := rest.CopyConfig(o.REST)
+	// Every write is rare and wanted at once; client-go's default of 5 requests a second would make a burst wait.
+	client.QPS, client.Burst = 50, 100
+	client.UserAgent = "homeostat/" + a.opts.Version
+	platform, err := kube.New(kube.Options{
+		REST: client, Namespaces: c.Namespaces, SelfNamespace: o.Namespace, Store: a.store, Log: a.log, Identity: o.Identity,
+		WatchAll:      c.Healing.Watch == config.WatchAll,
+		KeepIncidents: c.Healing.KeepIncidents.D(), MaxIncidents: c.Healing.MaxIncidents,
+	})
+	if err != nil {
+		return fmt.Errorf("platform kubernetes: %w", err)
+	}
+	scraper, err := a.newScraper(client, platform)
+	if err != nil {
+		return err
+	}
+	a.platform, a.identity, a.wake = platform, o.Identity, platform.Changed()
+	a.ready = func(time.Time) error {
+		if !platform.Synced() {
+			return errors.New("not every list has come in yet")
+		}
+		return nil
+	}
+	a.alive = func(time.Time) error { return nil }
+	a.collect = func(ctx context.Context) error {
+		if err := platform.Start(ctx); err != nil {
+			return fmt.Errorf("platform kubernetes: %w", err)
+		}
+		var g errgroup.Group
+		g.Go(func() error { return scraper.Run(ctx) })
+		g.Go(func() error { a.sweep(ctx); return nil })
+		return g.Wait()
+	}
+	a.stop = func(context.Context) error { platform.Stop(); return nil }
+	a.lead, err = a.election(client, o, platform.WaitSynced)
+	return err
+}
+
+// newScraper scrapes the nodes with the service account's token, or through the API server where there is none (a controller
+// outside of the cluster).
+func (a *App) newScraper(client *rest.Config, nodes kubelet.Nodes) (*kubelet.Scraper, error) {
+	m := a.opts.Config.Metrics
+	hc, err := rest.HTTPClientFor(client)
+	if err != nil {
+		return nil, fmt.Errorf("configure scraper: %w", err)
+	}
+	cfg := kubelet.DefaultConfig()
+	cfg.Period, cfg.Timeout, cfg.OOMEvents = m.ScrapePeriod.D(), m.Timeout.D(), m.OOMEvents
+	cfg.OOMPeriod = max(cfg.OOMPeriod, cfg.Period)
+	cfg.PathMemory = max(cfg.PathMemory, cfg.Period)
+	cfg.Proxy = kubelet.Proxy{Client: hc, BaseURL: client.Host}
+	cfg.Observer, cfg.Logger = a.telemetry, a.log
+	if _, err := os.Stat(serviceAccountToken); err == nil && client.BearerTokenFile == serviceAccountToken {
+		cfg.TokenFile, cfg.CAFile = serviceAccountToken, client.CAFile
+	}
+	s, err := kubelet.New(cfg, nodes, a.store)
+	if err != nil {
+		return nil, fmt.Errorf("configure scraper: %w", err)
+	}
+	return s, nil
+}
+
+// sweepEvery is how often containers that are gone are dropped from the windows.
+const sweepEvery = time.Minute
+
+func (a *App) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			a.store.Sweep(now)
+		}
+	}
+}

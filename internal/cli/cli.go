@@ -1,0 +1,94 @@
+// Package cli is the command line: flags and arguments in, one call into the wiring or the printing, an exit code out.
+//
+// The exit codes: 0 done, 1 it did not work, 2 the call was wrong. Errors go to standard error as one line. The package decides nothing
+// and prints through package report.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker.
+var version = "dev" //nolint:gochecknoglobals // the linker can only set a variable
+
+// errUsage marks an error of the call, which exits with 2.
+var errUsage = errors.New("usage")
+
+// Run runs the command line and returns its exit code.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		_, _ = fmt.Fprintf(stderr, "homeostat: %v\n", err) // there is nowhere else to say it
+		return 2
+	default:
+		_, _ = fmt.Fprintf(stderr, "homeostat: %v\n", err) // there is nowhere else to say it
+		return 1
+	}
+}
+
+// usageError is an error of the call.
+type usageError struct{ msg string }
+
+func (e usageError) Error() string        { return e.msg }
+func (e usageError) Is(target error) bool { return target == errUsage }
+
+func usagef(format string, args ...any) error { return usageError{msg: fmt.Sprintf(format, args...)} }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   filepath.Base(commandName()),
+		Short: "Scale and heal workloads, and say why",
+		Long: "Homeostat keeps workloads at their set point: one controller that scales them, heals them, and can say of everything\n" +
+			"it did, and did not do, why. Try `homeostat demo`: it needs no cluster.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%v; see %s --help", err, cmd.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(), newExplain(), newIncidents(), newDemo(), newVersion())
+	return root
+}
+
+// commandName is how the command was called: kubectl runs the plugin as kubectl-homeostat.
+func commandName() string {
+	if filepath.Base(os.Args[0]) == "kubectl-homeostat" {
+		return "kubectl homeostat"
+	}
+	return "homeostat"
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version)
+			return err
+		},
+	}
+}
+
+// noArgs is cobra.NoArgs with an error of the call.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no argument, got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// ward is a workload, its stored incidents and its budget, in memory. Every call is written down in order, and any of
+// them can be made to fail: what cannot be done to a real API server at the right moment.
+type ward struct {
+	*world
+	snap   *cluster.Snapshot
+	policy healing.Policy
+	stored map[string]incident.Incident
+	spent  map[string]time.Time
+	calls  []string
+	evicts map[string]int // by UID
+	fail   map[string]error
+	hang   time.Duration
+	mu     sync.Mutex
+}
+
+// hung is a workload of two replicas, one of which has not been ready for ten minutes.
+func hung(now time.Time) *ward {
+	w := &cluster.Workload{
+		Ref: cluster.Ref{Kind: cluster.KindDeployment, Namespace: "demo", Name: "web"}, Desired: 2,
+	}
+	for i, ready := range []bool{true, false} {
+		w.Replicas = append(w.Replicas, cluster.Replica{
+			Name: fmt.Sprintf("web-%d", i), UID: fmt.Sprintf("uid-%d", i), Phase: cluster.PhaseRunning, Node: "n",
+			CreatedAt: now.Add(-time.Hour), StartedAt: now.Add(-time.Hour), Ready: ready, ReadySince: now.Add(-10 * time.Minute),
+			Containers: []cluster.Container{{Name: "app", Kind: cluster.ContainerMain, State: cluster.StateRunning, StartedAt: now.Add(-time.Hour), Ready: ready, Started: true}},
+		})
+	}
+	p := healing.DefaultPolicy()
+	p.Name, p.Namespace, p.Mode = "web", "demo", healing.Act
+	return &ward{
+		world: newWorld(), policy: p, stored: map[string]incident.Incident{}, spent: map[string]time.Time{},
+		evicts: map[string]int{}, fail: map[string]error{},
+		snap: &cluster.Snapshot{At: now, Synced: true, Workloads: []*cluster.Workload{w}, Nodes: map[string]cluster.Node{"n": {Name: "n", Ready: "True"}}},
+	}
+}
+
+func (w *ward) call(name string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, name)
+	err := w.fail[name]
+	delete(w.fail, name)
+	return err
+}
+
+func (w *ward) Snapshot(time.Time) *cluster.Snapshot               { return w.snap }
+func (w *ward) Memory(string) healing.MemoryView                   { return nil }
+func (w *ward) PolicyFor(*cluster.Workload) (healing.Policy, bool) { return w.policy, true }
+
+func (w *ward) Incidents(cluster.Ref) []incident.Incident {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []incident.Incident
+	for _, in := range w.stored {
+		list = append(list, in)
+	}
+	return list
+}
+
+func (w *ward) Spent(healing.Policy, cluster.Ref) []time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []time.Time
+	for _, at := range w.spent {
+		list = append(list, at)
+	}
+	return list
+}
+
+func (w *ward) Save(_ context.Context, in incident.Incident) (incident.Incident, error) {
+	if err := w.call("save " + string(in.State)); err != nil {
+		return in, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stored[in.Name].Version != in.Version {
+		return in, ErrConflict
+	}
+	in.Version += "x"
+	w.stored[in.Name] = in
+	return in, nil
+}
+
+func (w *ward) Expire(context.Context, time.Time) error { return w.call("expire") }
+
+func (w *ward) Announce(_ context.Context, _ incident.Incident, r healing.Reason, _ string) {
+	_ = w.call("announce " + string(r))
+}
+
+func (w *ward) Capture(ctx context.Context, _ *cluster.Workload, c healing.Capture) incident.Evidence {
+	_ = w.call("capture")
+	if w.hang > 0 {
+		select {
+		case <-time.After(w.hang):
+		case <-ctx.Done():
+		}
+	}
+	return incident.Evidence{Kind: incident.EvidenceLog, Replica: c.Replica, Container: c.Container, Message: "1 line", Lines: []string{"stuck"}}
+}
+
+func (w *ward) Charge(_ context.Context, _ healing.Policy, _ cluster.Ref, id string, now time.Time) error {
+	if err := w.call("charge"); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spent[id] = now
+	return nil
+}
+
+func (w *ward) Carry(_ context.Context, a healing.Action) healing.Result {
+	_ = w.call("carry")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.evicts[a.ReplicaUID]++
+	return healing.Result{Outcome: incident.Done, Reason: healing.ReasonRemediationStart, Message: "evicted"}
+}
+
+func (w *ward) loop() *Healing {
+	return NewHealing(w, w, w, w, "me", slog.New(slog.DiscardHandler))
+}
+
+func (w *ward) look(t *testing.T, h *Healing, now time.Time) {
+	t.Helper()
+	h.Pass(t.Context(), now)
+	h.Wait()
+}
+
+// deeds are the calls without announcements and expiry.
+func (w *ward) deeds() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	keep := slices.DeleteFunc(slices.Clone(w.calls), func(c string) bool { return strings.HasPrefix(c, "announce") || c == "expire" })
+	return strings.Join(keep, ", ")
+}
+
+func TestEvidenceThenBudgetThenIntentThenActionThenOutcome(t *testing.T) {
+	t.Parallel()
+	w := hung(t0)
+	h := w.loop()
+	w.look(t, h, t0)
+	w.look(t, h, t0.Add(time.Second))
+	want := "capture, save Open, charge, save Acting, carry, save Verifying"
+	if diff := cmp.Diff(want, w.deeds()); diff != "" {
+		t.Errorf("order of deeds (-want +got):\n%s", diff)
+	}
+	if w.evicts["uid-1"] != 1 || len(w.evicts) != 1 {
+		t.Errorf("evicted %v, want uid-1 once", w.evicts)
+	}
+}
+
+func TestEachStepThatFailsEndsThePlan(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, fail string
+		err        error
+		carried    bool
+	}{
+		{"budget spent meanwhile", "charge", ErrBudget, false},
+		{"policy changed meanwhile", "charge", ErrConflict, false},
+		{"intent lost the race", "save Acting", ErrConflict, false},
+		{"outcome not stored", "save Verifying", ErrConflict, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := hung(t0)
+			h := w.loop()
+			w.look(t, h, t0)
+			w.fail[tt.fail] = tt.err
+			w.look(t, h, t0.Add(time.Second))
+			if got := len(w.evicts) > 0; got != tt.carried {
+				t.Errorf("carried out: %v, want %v (%s)", got, tt.carried, w.deeds())
+			}
+		})
+	}
+}
+
+func TestAnotherLeaderTakesTheIntentOverAndEvictsTheSameReplica(t *testing.T) {
+	t.Parallel()
+	w := hung(t0)
+	first := w.loop()
+	w.look(t, first, t0)
+	w.fail["save Verifying"] = ErrConflict // the first leader dies after its action
+	w.look(t, first, t0.Add(time.Second))
+	next := NewHealing(w, w, w, w, "other", slog.New(slog.DiscardHandler))
+	w.look(t, next, t0.Add(15*time.Second))
+	if len(w.evicts) != 1 || len(w.spent) != 1 {
+		t.Errorf("evicted %v and charged %v, want one replica and one charge: the same UID may be asked for twice", w.evicts, w.spent)
+	}
+	if got := w.deeds(); !strings.HasSuffix(got, "save Acting, carry, save Verifying") {
+		t.Errorf("the other leader did %q", got)
+	}
+}
+
+func TestHalfAViewIsNotLookedAt(t *testing.T) {
+	t.Parallel()
+	w := hung(t0)
+	w.snap.Synced = false
+	w.look(t, w.loop(), t0)
+	if w.deeds() != "" {
+		t.Errorf("did %q before every list had come in", w.deeds())
+	}
+}
+
+func TestAStaleViewOpensIncidentsAndActsOnNothing(t *testing.T) {
+	t.Parallel()
+	w := hung(t0)
+	w.snap.Stale = time.Minute
+	h := w.loop()
+	for i := range 5 {
+		w.look(t, h, t0.Add(time.Duration(i)*time.Second))
+	}
+	if len(w.evicts) != 0 {
+		t.Errorf("evicted %v on a view of a minute ago", w.evicts)
+	}
+}
+
+func TestASlowLogDelaysItsOwnWorkloadOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		w := hung(now)
+		other := *w.snap.Workloads[0]
+		other.Ref.Name = "api"
+		w.snap.Workloads = append(w.snap.Workloads, &other)
+		w.hang = time.Hour
+		h := w.loop()
+		h.Pass(t.Context(), now)
+		synctest.Wait()
+		h.Pass(t.Context(), now.Add(time.Second)) // both are still being captured
+		synctest.Wait()
+		if got := w.deeds(); got != "capture, capture" {
+			t.Errorf("did %q, want one capture a workload and no second plan", got)
+		}
+		h.Wait()
+		if took := time.Since(now); took > captureTimeout {
+			t.Errorf("a log was waited for %s, want at most %s", took, captureTimeout)
+		}
+	})
+}
+
+func TestRunEndsWithEverythingItStarted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := hung(time.Now())
+		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer cancel()
+		wake := make(chan struct{}, 1)
+		wake <- struct{}{}
+		w.loop().Run(ctx, time.Second, wake)
+		if w.turns != 5 {
+			t.Errorf("%d passes in 3.5 s, want 5: one at once, one for the wake, one each second", w.turns)
+		}
+	})
+}

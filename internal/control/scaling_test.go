@@ -1,0 +1,235 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+// world is a target whose replicas all use the same CPU: what cannot be made to fail on purpose on a real platform.
+type world struct {
+	mu       sync.Mutex
+	list     []Autoscaler
+	replicas map[string]int32
+	usage    int64 // thousandths of a core per replica; the request is 100
+	observed error
+	scaleErr error
+	scales   []string
+	reports  []string
+	decided  []string
+	turns    int
+	slow     time.Duration
+}
+
+func newWorld(names ...string) *world {
+	w := &world{replicas: map[string]int32{}, usage: 40}
+	for _, n := range names {
+		p := hpa.DefaultPolicy()
+		p.Min, p.Max = 2, 4
+		p.Metrics = []hpa.Metric{{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}}
+		w.list = append(w.list, Autoscaler{
+			Ref: cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: n}, Mode: Active,
+			Target: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: n}, Policy: p,
+		})
+		w.replicas[n] = 2
+	}
+	return w
+}
+
+func (w *world) Autoscalers(context.Context) ([]Autoscaler, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.list), nil
+}
+
+func (w *world) Observe(_ context.Context, a Autoscaler, now time.Time) (hpa.Observation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o := hpa.Observation{Current: w.replicas[a.Ref.Name]}
+	for i := range o.Current {
+		o.Replicas = append(o.Replicas, hpa.Replica{
+			Name: fmt.Sprintf("%s-%d", a.Ref.Name, i), Phase: cluster.PhaseRunning,
+			StartedAt: now.Add(-time.Hour), Ready: true, ReadyKnown: true, ReadySince: now.Add(-time.Hour),
+			CPU: hpa.Usage{Known: true, Value: w.usage, Request: 100, At: now, Window: 15 * time.Second},
+		})
+	}
+	return o, w.observed
+}
+
+func (w *world) Scale(ctx context.Context, a Autoscaler, rec hpa.Recommendation) error {
+	if w.slow > 0 && a.Ref.Name == "slow" {
+		select {
+		case <-time.After(w.slow):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.scaleErr != nil {
+		return w.scaleErr
+	}
+	w.replicas[a.Ref.Name] = rec.Desired
+	w.scales = append(w.scales, fmt.Sprintf("%s %d->%d", a.Ref.Name, rec.Current, rec.Desired))
+	return nil
+}
+
+func (w *world) Report(_ context.Context, a Autoscaler, rec hpa.Recommendation, err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reports = append(w.reports, fmt.Sprintf("%s %s err=%v", a.Ref.Name, rec.Reason, err))
+	return nil
+}
+
+func (w *world) Decided(a Autoscaler, _ hpa.Observation, rec hpa.Recommendation, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.decided = append(w.decided, a.Ref.Name+" "+string(rec.Reason))
+}
+func (w *world) Incident(incident.Incident)                      {}
+func (w *world) Acted(healing.Action, healing.Result, time.Time) {}
+func (w *world) Turned(_ string, _ time.Duration, _ error)       { w.mu.Lock(); w.turns++; w.mu.Unlock() }
+func (w *world) loop() *Scaling                                  { return NewScaling(w, w, w, slog.New(slog.DiscardHandler)) }
+func (w *world) pass(t *testing.T, s *Scaling, now time.Time) {
+	t.Helper()
+	if err := s.Pass(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestLoadScalesUpAtOnceAndDownAfterTheWindow(t *testing.T) {
+	t.Parallel()
+	w := newWorld("web")
+	s := w.loop()
+	w.pass(t, s, t0)
+	w.usage = 200
+	w.pass(t, s, t0.Add(time.Second))
+	w.usage = 4
+	for i := range 320 {
+		w.pass(t, s, t0.Add(time.Duration(2+i)*time.Second))
+	}
+	if diff := cmp.Diff([]string{"web 2->4", "web 4->2"}, w.scales); diff != "" {
+		t.Errorf("writes (-want +got):\n%s", diff)
+	}
+}
+
+func TestNothingIsWrittenWhileTheNumberStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld("web")
+	s := w.loop()
+	for i := range 50 {
+		w.pass(t, s, t0.Add(time.Duration(i)*time.Second))
+	}
+	if len(w.scales) != 0 || len(w.decided) != 50 {
+		t.Errorf("%d writes and %d decisions, want 0 and 50", len(w.scales), len(w.decided))
+	}
+}
+
+func TestWhatIsNotActiveIsNotWritten(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*Autoscaler)
+		reason string
+	}{
+		{"dry run", func(a *Autoscaler) { a.Mode = DryRun }, "TooManyReplicas"},
+		{"paused", func(a *Autoscaler) { a.Mode = Paused }, "Paused"},
+		{"invalid", func(a *Autoscaler) { a.Invalid = "spec.maxReplicas: 0 is not allowed" }, "InvalidSpec"},
+		{"ambiguous", func(a *Autoscaler) { a.Invalid, a.InvalidReason = "hpa/web scales it", "AmbiguousTarget" }, "AmbiguousTarget"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("web")
+			tt.change(&w.list[0])
+			w.usage = 900
+			w.pass(t, w.loop(), t0)
+			if len(w.scales) != 0 {
+				t.Errorf("wrote %v", w.scales)
+			}
+			if want := "web " + tt.reason + " err=<nil>"; w.reports[0] != want {
+				t.Errorf("reported %q, want %q", w.reports[0], want)
+			}
+		})
+	}
+}
+
+func TestATargetThatCannotBeReadIsReportedAndTheOthersGoOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld("web")
+	w.observed = errors.New("deployment demo/web not found")
+	w.pass(t, w.loop(), t0)
+	if want := []string{"web FailedGetScale err=deployment demo/web not found"}; !slices.Equal(w.reports, want) {
+		t.Errorf("reported %q, want %q", w.reports, want)
+	}
+}
+
+func TestAConflictIsDecidedAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld("web")
+	s := w.loop()
+	w.usage, w.scaleErr = 200, fmt.Errorf("update scale: %w", ErrConflict)
+	w.pass(t, s, t0)
+	w.scaleErr = nil
+	w.pass(t, s, t0.Add(time.Second))
+	if want := []string{"web 2->4"}; !slices.Equal(w.scales, want) {
+		t.Errorf("wrote %q, want %q", w.scales, want)
+	}
+}
+
+func TestASlowTargetHoldsNobodyLongerThanTheTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("a", "slow", "z")
+		w.usage, w.slow = 200, time.Hour
+		began := time.Now()
+		w.pass(t, w.loop(), began)
+		if took := time.Since(began); took > WriteTimeout {
+			t.Errorf("the pass took %s, want at most %s", took, WriteTimeout)
+		}
+		slices.Sort(w.scales)
+		if want := []string{"a 2->4", "z 2->4"}; !slices.Equal(w.scales, want) {
+			t.Errorf("wrote %q, want %q", w.scales, want)
+		}
+	})
+}
+
+func TestRunTurnsEveryPeriodAndEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld("web")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second+time.Millisecond)
+		defer cancel()
+		w.loop().Run(ctx, time.Second)
+		if w.turns != 11 {
+			t.Errorf("%d passes in 10 s, want 11: one at once and one each second", w.turns)
+		}
+	})
+}
+
+func TestHistoriesOfAutoscalersThatAreGoneAreForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld("web", "old")
+	s := w.loop()
+	w.pass(t, s, t0)
+	w.list = w.list[:1]
+	w.pass(t, s, t0.Add(time.Second))
+	if len(s.history) != 1 {
+		t.Errorf("%d histories, want 1", len(s.history))
+	}
+}
