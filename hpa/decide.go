@@ -23,8 +23,7 @@ type decision struct {
 // input: what Validate refuses gives a recommendation too, but one of no use.
 //
 // The recommendation lies within Min and Max unless the target has zero replicas, which means that scaling is switched
-// off, or nothing could be computed for a target. Nothing is changed by deciding; whoever carries a change out
-// calls History.Applied.
+// off. Nothing is changed by deciding; whoever carries a change out calls History.Applied.
 func Decide(p Policy, o Observation, h History, now time.Time) (Recommendation, History) {
 	d := decision{policy: &p, obs: &o, past: h.opened(o.Current, now), now: now, number: o.Current}
 	d.next = d.past

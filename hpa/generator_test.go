@@ -1,0 +1,148 @@
+package hpa_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
+)
+
+// generator tells a random story of one target: a policy, and a cluster that changes a bit between decisions. Its
+// values lie where rules begin and end.
+type generator struct {
+	rng    *rand.Rand
+	policy hpa.Policy
+	obs    hpa.Observation
+	now    time.Time
+	born   int
+}
+
+func newGenerator(rng *rand.Rand) *generator {
+	g := &generator{rng: rng, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)}
+	p := hpa.DefaultPolicy()
+	p.Min = 1 + g.n(4)
+	p.Max = p.Min + g.n(20)
+	p.Metrics = nil
+	for range 1 + g.n(2) {
+		p.Metrics = append(p.Metrics, pick(g,
+			hpa.Metric{Resource: hpa.CPU, Type: hpa.Utilization, Target: pick[int64](g, 40, 80, 100, 133, 200)},
+			hpa.Metric{Resource: hpa.CPU, Type: hpa.AverageValue, Target: pick[int64](g, 100, 77, 3)},
+			hpa.Metric{Resource: hpa.Memory, Type: hpa.Utilization, Target: pick[int64](g, 40, 70, 150)},
+			hpa.Metric{Resource: hpa.Memory, Type: hpa.AverageValue, Target: pick[int64](g, 100, 77, 3)}))
+	}
+	p.Tolerance = pick(g, 0.1, 0, 0.05, 0.5)
+	p.DownscaleStabilization = pick(g, 5*time.Minute, time.Minute, 0, 1500*time.Millisecond, 45*time.Second)
+	p.CPUInitializationPeriod = pick(g, 5*time.Minute, time.Minute, 0)
+	p.InitialReadinessDelay = pick(g, 30*time.Second, 10*time.Second, 0)
+	p.Health = hpa.HealthPolicy{HoldOnIncident: g.n(2) == 0, CrashLoopIsNoCapacity: g.n(2) == 0}
+	if g.n(3) > 0 {
+		p.Behavior = &hpa.Behavior{ScaleUp: g.rules(), ScaleDown: g.rules()}
+	}
+	g.policy, g.obs.Current = p, p.Min
+	return g
+}
+
+func (g *generator) n(below int32) int32 { return g.rng.Int32N(below) }
+
+func pick[T any](g *generator, from ...T) T { return from[g.rng.IntN(len(from))] }
+
+func (g *generator) seconds(from ...int) time.Duration {
+	return time.Duration(pick(g, from...)) * time.Second
+}
+
+func (g *generator) rules() *hpa.Rules {
+	if g.n(4) == 0 {
+		return nil
+	}
+	r := &hpa.Rules{Select: pick(g, "", "", hpa.SelectMax, hpa.SelectMax, hpa.SelectMin, hpa.SelectMin, hpa.SelectMin, hpa.SelectDisabled)}
+	if g.n(2) == 0 {
+		w := g.seconds(0, 15, 30, 60, 120)
+		r.StabilizationWindow = &w
+	}
+	for range g.n(3) {
+		r.Limits = append(r.Limits, hpa.RateLimit{
+			Type: pick(g, hpa.LimitPercent, hpa.LimitReplicas), Value: 1 + pick(g, g.n(5), g.n(150)), Period: g.seconds(1, 15, 30, 60, 61, 600),
+		})
+	}
+	if g.n(3) == 0 {
+		f := pick(g, 0, 0.05, 0.2, 0.25)
+		r.Tolerance = &f
+	}
+	return r
+}
+
+func (g *generator) step() {
+	g.now = g.now.Add(g.seconds(1, 15, 15, 15, 15, 29, 300))
+	o := &g.obs
+	for len(o.Replicas) < int(o.Current) && g.n(4) > 0 {
+		g.born++
+		r := hpa.Replica{Name: fmt.Sprintf("web-%d", g.born), Phase: pick(g, cluster.PhasePending, cluster.PhaseRunning, cluster.PhaseRunning)}
+		g.ready(&r)
+		g.usage(&r.CPU)
+		g.usage(&r.Memory)
+		o.Replicas = append(o.Replicas, r)
+	}
+	for len(o.Replicas) > int(o.Current) && g.n(4) > 0 {
+		i := g.rng.IntN(len(o.Replicas))
+		o.Replicas = append(o.Replicas[:i:i], o.Replicas[i+1:]...)
+	}
+	load := int64(g.n(250))
+	calm := g.n(3) == 0
+	for i := range o.Replicas {
+		r := &o.Replicas[i]
+		if calm {
+			r.CPU.Known, r.CPU.Value, r.CPU.At, r.Memory.Known, r.Memory.Value = true, load, g.now, true, load
+		}
+		g.change(r)
+	}
+	o.Unavailable = pick(g, "", "", "", "", "", "", "", "", "", "", "no node answers")
+	o.Incident = pick(g, "", "", "", "an incident")
+	if g.n(25) == 0 {
+		o.Current = g.n(g.policy.Max + 3)
+	}
+}
+
+func (g *generator) change(r *hpa.Replica) {
+	switch g.n(9) {
+	case 0:
+		g.usage(&r.CPU)
+	case 1:
+		g.usage(&r.Memory)
+	case 2:
+		r.Phase = pick(g, cluster.PhaseRunning, cluster.PhaseRunning, cluster.PhasePending, cluster.PhaseFailed, cluster.PhaseSucceeded, cluster.PhaseUnknown)
+	case 3:
+		g.ready(r)
+	case 4:
+		r.Deleting = g.n(6) == 0
+	case 5:
+		r.CrashLooping = g.n(4) == 0
+	default:
+		r.Phase = cluster.PhaseRunning
+	}
+}
+
+func (g *generator) usage(u *hpa.Usage) {
+	u.At, u.Window = g.now.Add(-g.seconds(0, 10, 30, 60)), g.seconds(0, 15, 30, 60)
+	u.Known = g.n(12) > 0
+	u.Value = int64(pick(g, g.n(300), g.n(100), g.n(20), g.n(1000)))
+	u.Request = pick[int64](g, 100, 200, 77, 1000, 3)
+	u.RequestMissing = ""
+	switch g.n(400) {
+	case 0:
+		u.Request = 0
+	case 1:
+		u.Request, u.RequestMissing = 0, "app"
+	}
+}
+
+func (g *generator) ready(r *hpa.Replica) {
+	r.StartedAt = g.now.Add(-g.seconds(0, 10, 30, 31, 60, 299, 300, 301, 3600))
+	r.ReadySince = pick(g, g.now.Add(-g.seconds(0, 10, 30, 60, 300, 3590)), r.StartedAt.Add(g.seconds(0, 9, 10, 29, 30, 31)))
+	r.Ready, r.ReadyKnown = g.n(4) > 0, g.n(20) > 0
+	r.ReadyUnknown = !r.Ready && g.n(10) == 0
+	if g.n(20) == 0 {
+		r.StartedAt = time.Time{}
+	}
+}
