@@ -177,7 +177,7 @@ func TestReadinessGoesOffWhileRequestsFinish(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	if response.StatusCode != 200 || !response.Close {
+	if response.StatusCode != http.StatusOK || !response.Close {
 		t.Errorf("a draining app answers %d and closes %t, want 200 and true", response.StatusCode, response.Close)
 	}
 	if err := app.end(); err != nil {

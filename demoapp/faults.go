@@ -82,8 +82,11 @@ func (a *app) serveLog(w http.ResponseWriter, r *http.Request, v param.Values) e
 
 func (a *app) writeLines(ctx context.Context, level slog.Level, text string, lines int) {
 	for i := range lines {
-		// The message is the caller's: that is what the endpoint is for.
-		a.log.LogAttrs(ctx, level, text, slog.Int("line", i+1), slog.Int("of", lines))
+		// The message is the caller's: that is what the endpoint is for. A handler only fails where the log
+		// itself is broken, and then there is nowhere to say so.
+		record := slog.NewRecord(time.Now(), level, text, 0)
+		record.AddAttrs(slog.Int("line", i+1), slog.Int("of", lines))
+		_ = a.log.Handler().Handle(ctx, record)
 	}
 }
 

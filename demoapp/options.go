@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -88,7 +89,7 @@ func (o Options) Validate() error {
 		return bad("log-requests", o.LogRequests, "errors, all or none")
 	case o.FailOnStart < 0 || o.FailOnStart > 255:
 		return bad("fail-on-start", o.FailOnStart, "an exit code from 0 (off) to 255")
-	case !(o.LeakOnStart >= 0 && o.LeakOnStart <= 1024):
+	case math.IsNaN(o.LeakOnStart) || o.LeakOnStart < 0 || o.LeakOnStart > 1024:
 		return bad("leak-on-start", o.LeakOnStart, "0 (off) to 1024 MiB/s")
 	case o.StartDelay < 0 || o.StartDelay > time.Hour:
 		return bad("start-delay", o.StartDelay, "0s to 1h")

@@ -144,8 +144,10 @@ func refuse(w http.ResponseWriter, err error) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// The only error left is that the client went away.
-	_ = json.NewEncoder(w).Encode(body)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		// The client went away: nobody is left to be told.
+		return
+	}
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

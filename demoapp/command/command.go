@@ -78,10 +78,10 @@ func Main(ctx context.Context, p Process) int {
 	case errors.Is(err, errReported):
 		return exitFailed
 	case errors.As(err, &usage):
-		fmt.Fprintf(p.Stderr, "demoapp: %v\ndemoapp --help and demoapp load --help list the flags.\n", err)
+		_, _ = fmt.Fprintf(p.Stderr, "demoapp: %v\ndemoapp --help and demoapp load --help list the flags.\n", err)
 		return exitUsage
 	default:
-		fmt.Fprintf(p.Stderr, "demoapp: %v\n", err)
+		_, _ = fmt.Fprintf(p.Stderr, "demoapp: %v\n", err)
 		return exitFailed
 	}
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,7 @@ func loadCommand(p Process) *cobra.Command {
 		switch {
 		case output != "text" && output != "json":
 			return usageError{fmt.Errorf("output is %q; allowed: text or json", output)}
-		case !(share >= 0 && share <= 1):
+		case math.IsNaN(share) || share < 0 || share > 1:
 			return usageError{fmt.Errorf("max-error-share is %v; allowed: 0 to 1", share)}
 		}
 		if err := opts.Validate(); err != nil {
@@ -72,7 +73,7 @@ func runLoad(cmd *cobra.Command, p Process, opts load.Options, share float64, as
 		text.Summary(summary)
 	}
 	if summary.ErrorShare > share {
-		fmt.Fprintf(p.Stderr, "demoapp: %.2f %% of the requests failed, above the %.2f %% of --max-error-share\n", 100*summary.ErrorShare, 100*share)
+		_, _ = fmt.Fprintf(p.Stderr, "demoapp: %.2f %% of the requests failed, above the %.2f %% of --max-error-share\n", 100*summary.ErrorShare, 100*share)
 		return errReported
 	}
 	return nil

@@ -58,7 +58,7 @@ func (o Options) Validate() error {
 		return fmt.Errorf("%s is %v; allowed: %s", field, value, allowed)
 	}
 	switch {
-	case !(o.Rate > 0 && o.Rate <= maxRate):
+	case math.IsNaN(o.Rate) || o.Rate <= 0 || o.Rate > maxRate:
 		return bad("rate", o.Rate, "above 0, at most 100000 requests per second")
 	case o.Duration < 0 || o.Duration > 24*time.Hour:
 		return bad("duration", o.Duration, "0s (until interrupted) to 24h")

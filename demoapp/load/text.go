@@ -20,6 +20,10 @@ type Text struct {
 // NewText returns a Text that writes to out.
 func NewText(out io.Writer) *Text { return &Text{out: out} }
 
+func (t *Text) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(t.out, format, args...)
+}
+
 // repeatHeading is after how many lines the heading comes again: about a screen.
 const repeatHeading = 30
 
@@ -37,13 +41,13 @@ func (t *Text) Start(opts Options) {
 	if opts.KeepAlive {
 		connections = "connections reused"
 	}
-	fmt.Fprintf(t.out, "GET %s at %s/s %s, timeout %s, %s\n", target, trim(opts.Rate), length, opts.Timeout, connections)
+	t.printf("GET %s at %s/s %s, timeout %s, %s\n", target, trim(opts.Rate), length, opts.Timeout, connections)
 }
 
 // Second writes one line, with a heading before the first.
 func (t *Text) Second(s Second) {
 	if t.lines%repeatHeading == 0 {
-		fmt.Fprintf(t.out, "\n%6s %8s %8s %7s %7s %7s %7s %7s %8s  %s\n", "time", "sent/s", "answ/s", "failed", "p50", "p90", "p99", "max", "waiting", "answers per replica")
+		t.printf("\n%6s %8s %8s %7s %7s %7s %7s %7s %8s  %s\n", "time", "sent/s", "answ/s", "failed", "p50", "p90", "p99", "max", "waiting", "answers per replica")
 	}
 	t.lines++
 	perSecond := func(n int64) string {
@@ -61,29 +65,29 @@ func (t *Text) Second(s Second) {
 	if len(s.Errors) > 0 {
 		line += "  failed: " + counts(s.Errors, 6)
 	}
-	fmt.Fprintln(t.out, strings.TrimRight(line, " "))
+	t.printf("%s\n", strings.TrimRight(line, " "))
 }
 
 // Summary writes the result of a run.
 func (t *Text) Summary(s Summary) {
-	fmt.Fprintf(t.out, "\nsent      %d in %.1f s (%.1f/s)", s.Sent, s.Seconds, s.SentRate)
+	t.printf("\nsent      %d in %.1f s (%.1f/s)", s.Sent, s.Seconds, s.SentRate)
 	if s.NotSent > 0 {
-		fmt.Fprintf(t.out, ", and %d due but not sent: too many were waiting for an answer", s.NotSent)
+		t.printf(", and %d due but not sent: too many were waiting for an answer", s.NotSent)
 	}
-	fmt.Fprintf(t.out, "\nanswered  %d (%.1f/s)\nfailed    %d (%.2f %%)", s.Answered, s.AnsweredRate, s.Failed, 100*s.ErrorShare)
+	t.printf("\nanswered  %d (%.1f/s)\nfailed    %d (%.2f %%)", s.Answered, s.AnsweredRate, s.Failed, 100*s.ErrorShare)
 	if len(s.Errors) > 0 {
-		fmt.Fprintf(t.out, ": %s", counts(s.Errors, 20))
+		t.printf(": %s", counts(s.Errors, 20))
 	}
-	fmt.Fprintf(t.out, "\nlatency   p50 %s, p90 %s, p99 %s, max %s, mean %s; counted from when each request was due\n",
+	t.printf("\nlatency   p50 %s, p90 %s, p99 %s, max %s, mean %s; counted from when each request was due\n",
 		short(s.Latency.P50), short(s.Latency.P90), short(s.Latency.P99), short(s.Latency.Max), short(s.Latency.Mean))
 	label := "replicas "
 	for _, name := range byCount(s.Hostnames) {
-		fmt.Fprintf(t.out, "%s %-32s %8d  %5.1f %%\n", label, name, s.Hostnames[name], 100*float64(s.Hostnames[name])/float64(s.Answered))
+		t.printf("%s %-32s %8d  %5.1f %%\n", label, name, s.Hostnames[name], 100*float64(s.Hostnames[name])/float64(s.Answered))
 		label = "         "
 	}
 	label = "examples "
 	for _, kind := range slices.Sorted(maps.Keys(s.Examples)) {
-		fmt.Fprintf(t.out, "%s %s: %s\n", label, kind, s.Examples[kind])
+		t.printf("%s %s: %s\n", label, kind, s.Examples[kind])
 		label = "         "
 	}
 }

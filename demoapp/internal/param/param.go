@@ -6,6 +6,7 @@ package param
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -184,8 +185,7 @@ func (v Values) read(spec Spec, text string) error {
 		if err != nil {
 			return refuse("not a number")
 		}
-		// Written so that NaN, which is neither below nor above a bound, is refused too.
-		if !(n >= spec.Min && n <= spec.Max) {
+		if math.IsNaN(n) || n < spec.Min || n > spec.Max {
 			return refuse("out of range")
 		}
 		v.numbers[spec.Name] = n
