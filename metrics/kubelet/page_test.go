@@ -195,6 +195,7 @@ func TestReadOOMs(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(readFile(f, "resource-handwritten.txt"))
+	f.Add(readFile(f, "resource-1.36.3.txt"))
 	f.Add([]byte(`{"container_cpu_usage_seconds_total",container="a","name\"space"="n",pod="p"} 1` + "\n"))
 	f.Add([]byte(`container_cpu_usage_seconds_total{container="a\\",namespace="\"n",pod="p"} 1 5` + "\n"))
 	f.Fuzz(func(t *testing.T, page []byte) {
@@ -224,6 +225,7 @@ func FuzzParse(f *testing.F) {
 
 func FuzzReadOOMs(f *testing.F) {
 	f.Add(readFile(f, "cadvisor-handwritten.txt"))
+	f.Add(readFile(f, "cadvisor-1.36.3.txt"))
 	f.Add([]byte(familyOOM + `{container="a",id="/x",namespace="n",pod="p"} 1`))
 	f.Fuzz(func(t *testing.T, page []byte) {
 		var r oomReader
