@@ -1,0 +1,174 @@
+package hpa
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/cluster"
+)
+
+func TestCapacity(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	// young has its CPU initialization period before it, old has it behind.
+	young := func(ready bool, since, sample, window time.Duration) Replica {
+		return Replica{
+			Phase: cluster.PhaseRunning, StartedAt: ago(time.Minute), Ready: ready, ReadyKnown: true, ReadySince: ago(since),
+			CPU: Usage{Known: true, At: ago(sample), Window: window}, Memory: Usage{Known: true},
+		}
+	}
+	old := func(ready bool, sinceStart time.Duration) Replica {
+		r := young(ready, 0, 0, 0)
+		r.StartedAt = ago(time.Hour)
+		r.ReadySince = r.StartedAt.Add(sinceStart)
+		return r
+	}
+	with := func(r Replica, change func(*Replica)) Replica { change(&r); return r }
+	for _, test := range []struct {
+		name    string
+		replica Replica
+		cpu     string
+		memory  string
+	}{
+		{"old and ready", old(true, 10*time.Second), "", ""},
+		{"deleting", with(old(true, 0), func(r *Replica) { r.Deleting, r.CrashLooping = true, true }), "ignored: deleting", "ignored: deleting"},
+		{"failed", with(old(true, 0), func(r *Replica) { r.Phase = cluster.PhaseFailed }), "ignored: failed", "ignored: failed"},
+		{"pending", with(old(true, 0), func(r *Replica) { r.Phase = cluster.PhasePending }), "unready: pending", "unready: pending"},
+		{"pending comes before missing", with(old(true, 0), func(r *Replica) {
+			r.Phase, r.CPU.Known, r.Memory.Known = cluster.PhasePending, false, false
+		}), "unready: pending", "unready: pending"},
+		{"crash loop", with(old(true, 0), func(r *Replica) { r.CrashLooping = true }), "unready: crash loop", "unready: crash loop"},
+		{"missing", with(old(true, 0), func(r *Replica) { r.CPU.Known = false }), "missing: no sample", ""},
+		{"missing with a reason", with(old(true, 0), func(r *Replica) { r.Memory = Usage{Why: "Stale"} }), "", "missing: Stale"},
+		{"missing comes before not ready", with(young(false, time.Minute, 0, 0), func(r *Replica) { r.CPU.Known = false }), "missing: no sample", ""},
+		{"no condition", with(old(true, 0), func(r *Replica) { r.ReadyKnown = false }), "unready: readiness not known", ""},
+		{"not started", with(old(true, 0), func(r *Replica) { r.StartedAt = time.Time{} }), "unready: readiness not known", ""},
+		{"young, not ready", young(false, time.Minute, 0, 0), "unready: starting, not ready", ""},
+		{"young, ready, sample from before", young(true, 10*time.Second, 0, 11*time.Second), "unready: no full sample since it became ready", ""},
+		{"young, ready, sample from then on", young(true, 10*time.Second, 0, 10*time.Second), "", ""},
+		{"young, readiness unknown", with(young(false, time.Minute, 0, 0), func(r *Replica) { r.ReadyUnknown = true }), "", ""},
+		{"at the end of the period", with(young(false, time.Minute, 0, 0), func(r *Replica) {
+			r.StartedAt, r.ReadySince = ago(5*time.Minute), ago(time.Minute)
+		}), "", ""},
+		{"a moment before", with(young(false, time.Minute, 0, 0), func(r *Replica) {
+			r.StartedAt, r.ReadySince = ago(5*time.Minute-1), ago(time.Minute)
+		}), "unready: starting, not ready", ""},
+		{"old, never ready", old(false, 30*time.Second-1), "unready: never ready", ""},
+		{"old, was ready", old(false, 30*time.Second), "", ""},
+		{"old, readiness unknown", with(old(false, 0), func(r *Replica) { r.ReadyUnknown = true }), "", ""},
+		{"succeeded", with(old(true, 0), func(r *Replica) { r.Phase = cluster.PhaseSucceeded }), "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := DefaultPolicy()
+			for resource, want := range map[Resource]string{CPU: test.cpu, Memory: test.memory} {
+				kind, why := test.replica.capacity(resource, &p, now)
+				got := [...]string{"ready", "unready", "missing", "ignored"}[kind] + ": " + why
+				if got = strings.TrimPrefix(got, "ready: "); got != want {
+					t.Errorf("%s: got %q, want %q", resource, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestSaturation(t *testing.T) {
+	const most, least = math.MaxInt64, math.MinInt64
+	for _, test := range []struct{ a, b, c, want int64 }{
+		{7, 100, 200, 3},
+		{-7, 100, 200, -3},
+		{0, 5, 1, 0},
+		{most, 100, 1, most},
+		{least, 100, 1, -most},
+		{least, least, 1, most},
+		{most, 100, 300, 3074457345618258602},
+		{most / 2, 100, most, 49},
+		{-most, 1, 1, -most},
+	} {
+		if got := quotient(test.a, test.b, test.c); got != test.want {
+			t.Errorf("%d*%d/%d: got %d, want %d", test.a, test.b, test.c, got, test.want)
+		}
+	}
+	for _, test := range []struct{ a, b, want int64 }{{1, 2, 3}, {most, 1, most}, {least, -1, least}, {most, least, -1}} {
+		if got := add(test.a, test.b); got != test.want {
+			t.Errorf("%d+%d: got %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+	for f, want := range map[float64]int32{1.2: 2, -1.2: -1, 3e9: math.MaxInt32, -3e9: math.MinInt32, math.Inf(1): math.MaxInt32} {
+		if got := ceil32(f); got != want {
+			t.Errorf("%g rounded up: got %d, want %d", f, got, want)
+		}
+	}
+	if got := ceil32(math.NaN()); got != 0 {
+		t.Errorf("not a number rounded up: got %d", got)
+	}
+}
+
+func TestWords(t *testing.T) {
+	for want, got := range map[string]string{
+		"80m": amount(CPU, 80), "1500m": amount(CPU, 1500), "1000": amount(Memory, 1000), "1Ki": amount(Memory, 1024),
+		"1.5Mi": amount(Memory, 3<<19), "200Mi": amount(Memory, 200<<20), "2Gi": amount(Memory, 2<<30), "3Ti": amount(Memory, 3<<40),
+		"5m": span(5 * time.Minute), "1h": span(time.Hour), "1h30m": span(90 * time.Minute), "1m30s": span(90 * time.Second),
+		"10s": span(10 * time.Second), "0s": span(0), "1h0m10s": span(time.Hour + 10*time.Second),
+		"1 dog": plural(1, "dog"), "2 dogs": plural(2, "dog"),
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestUncomputable lists what keeps a metric from being computed, with the reason that the condition gives.
+func TestUncomputable(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	usage := Usage{Known: true, Value: 50, Request: 100, At: now.Add(-time.Second)}
+	replica := Replica{
+		Name: "web-1", Phase: cluster.PhaseRunning, StartedAt: now.Add(-time.Hour), Ready: true, ReadyKnown: true,
+		ReadySince: now.Add(-time.Hour), CPU: usage, Memory: usage,
+	}
+	older := replica
+	older.Name, older.CPU.At = "web-2", now.Add(-time.Minute)
+	for _, test := range []struct {
+		name        string
+		metric      Metric
+		change      func(*Observation)
+		reason, err string
+	}{
+		{"fine", Metric{CPU, Utilization, 50}, nil, "", ""},
+		{"target 0", Metric{CPU, Utilization, 0}, nil, CondFailedGetResourceMetric, "the target 0 is not greater than 0"},
+		{"resource", Metric{"disk", Utilization, 50}, nil, CondInvalidMetricSourceType, `the resource "disk" is not known`},
+		{"type", Metric{CPU, "Value", 50}, nil, CondInvalidMetricSourceType, `the target type "Value" is not known`},
+		{"no replicas", Metric{CPU, Utilization, 50}, func(o *Observation) { o.Replicas = nil }, CondFailedGetResourceMetric, "no replica matches the target's selector"},
+		{"dark", Metric{Memory, Utilization, 50}, func(o *Observation) { o.Unavailable = "no node answers" }, CondFailedGetResourceMetric, "no usage is available: no node answers"},
+		{"nobody", Metric{CPU, AverageValue, 50}, func(o *Observation) {
+			o.Replicas[0].Deleting, o.Replicas[1].Phase = true, cluster.PhasePending
+		}, CondFailedGetResourceMetric, "no ready replica has a usable sample (1 not ready, 1 ignored)"},
+		{"no request", Metric{CPU, Utilization, 50}, func(o *Observation) { o.Replicas[1].CPU.RequestMissing = "app" }, CondFailedGetResourceMetric, "container app of replica web-2 has no cpu request"},
+		{"no request needed", Metric{CPU, AverageValue, 50}, func(o *Observation) { o.Replicas[1].CPU.RequestMissing = "app" }, "", ""},
+		{"requests of 0", Metric{Memory, Utilization, 50}, func(o *Observation) {
+			o.Replicas[0].Memory.Request, o.Replicas[1].Memory.Request = 0, 0
+		}, CondFailedGetResourceMetric, "the ready replicas request no memory at all"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := DefaultPolicy()
+			p.Max, p.Metrics = 9, []Metric{test.metric}
+			o := Observation{Current: 2, Replicas: []Replica{replica, older}}
+			if test.change != nil {
+				test.change(&o)
+			}
+			rec, _ := Decide(p, o, History{}, now)
+			m := rec.Metrics[0]
+			if m.ErrReason != test.reason || m.Err != test.err {
+				t.Errorf("got %s, %q, want %s, %q", m.ErrReason, m.Err, test.reason, test.err)
+			}
+			if want := older.CPU.At; test.metric.Resource == CPU && test.err == "" && !m.Oldest.Equal(want) {
+				t.Errorf("the oldest sample is of %s, want %s", m.Oldest, want)
+			}
+			active := rec.Conditions[1]
+			if wrong := active.Type != ScalingActive || active.Status != (test.err == ""); wrong || (test.err != "" && active.Reason != test.reason) {
+				t.Errorf("condition %+v", active)
+			}
+		})
+	}
+}
