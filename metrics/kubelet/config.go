@@ -66,12 +66,12 @@ type Config struct {
 	TokenFile, CAFile string
 	// Proxy is the way through the API server; optional where TokenFile and CAFile are given.
 	Proxy Proxy
-	// PathMemory is how long a node is asked through the API server first, after only that had worked; from Period to 24h.
+	// PathMemory is how long a node is asked through the API server first, after only that had worked; from 1s to 24h.
 	// Default 5m.
 	PathMemory time.Duration
 	// OOMEvents says whether to read the counters of OOM kills from /metrics/cadvisor. On in DefaultConfig.
 	OOMEvents bool
-	// OOMPeriod is how often to do so; rounded to a multiple of Period; up to 1h. Default 10s.
+	// OOMPeriod is how often to do so, rounded to a multiple of Period, at least one; from 1s to 1h. Default 10s.
 	OOMPeriod time.Duration
 	// Observer is optional.
 	Observer Observer
@@ -96,10 +96,10 @@ func (c Config) withDefaults() Config {
 		c.MaxBodyBytes = 32 << 20
 	}
 	if c.PathMemory == 0 {
-		c.PathMemory = max(5*time.Minute, c.Period)
+		c.PathMemory = 5 * time.Minute
 	}
 	if c.OOMPeriod == 0 {
-		c.OOMPeriod = max(10*time.Second, c.Period)
+		c.OOMPeriod = 10 * time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -117,8 +117,8 @@ func (c Config) Validate() error {
 	}{
 		{"period", c.Period, 100 * time.Millisecond, 10 * time.Minute},
 		{"timeout", c.Timeout, 1, c.Period},
-		{"pathMemory", c.PathMemory, c.Period, 24 * time.Hour},
-		{"oomPeriod", c.OOMPeriod, c.Period, time.Hour},
+		{"pathMemory", c.PathMemory, time.Second, 24 * time.Hour},
+		{"oomPeriod", c.OOMPeriod, time.Second, time.Hour},
 	}
 	for _, d := range durations {
 		if d.value < d.lo || d.value > d.hi {

@@ -187,7 +187,6 @@ func TestOneNodeThatHangsDoesNotStopTheOthers(t *testing.T) {
 	writeFile(t, r.config.CAFile, string(cert)) // all servers of httptest have the same
 	r.config.Proxy = Proxy{}
 	r.config.Period, r.config.Timeout = 200*time.Millisecond, 200*time.Millisecond
-	r.config.PathMemory, r.config.OOMPeriod = 0, 0
 	r.rec.told = make(chan string)
 	nodes := []Node{r.node, nodeAt(t, "good-1", good), nodeAt(t, "good-2", good)}
 	s, err := New(r.config, nodeList(func() []Node { return nodes }), r.rec)
@@ -229,7 +228,6 @@ func TestStoppingSaysNothingAboutTheNode(t *testing.T) {
 		<-req.Context().Done()
 	})
 	r.config.Period, r.config.Timeout = time.Second, 0
-	r.config.PathMemory, r.config.OOMPeriod = 0, 0
 	s := r.scraper(t)
 	s.Run(ctx) // returns although the kubelet hangs
 	if err, times := r.rec.last("n1"); times != 0 {
