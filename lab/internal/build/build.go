@@ -146,6 +146,7 @@ func complete(folder string) bool {
 
 // compile builds a binary and moves it into place when it is whole.
 func compile(ctx context.Context, source, out string, progress io.Writer) error {
+	fmt.Fprintln(progress, "  asking Go what has to be compiled; the first time this downloads modules")
 	total, err := packagesToCompile(ctx, source)
 	if err != nil {
 		return err
@@ -155,7 +156,7 @@ func compile(ctx context.Context, source, out string, progress io.Writer) error 
 		fmt.Fprintf(progress, "  building Kubernetes v%s once: %d packages to compile, then one link; "+
 			"about 9 minutes of CPU time when nothing is in Go's cache\n", layout.Version, total)
 	} else {
-		fmt.Fprintf(progress, "  linking Kubernetes v%s: all but %d packages are in Go's cache; about a minute at most\n", layout.Version, total)
+		fmt.Fprintf(progress, "  linking Kubernetes v%s once: nothing has to be compiled any more; about a minute\n", layout.Version)
 	}
 	temporary := out + ".building"
 	defer os.Remove(temporary) // after the rename there is nothing left to remove
@@ -195,8 +196,8 @@ func compile(ctx context.Context, source, out string, progress io.Writer) error 
 // progressLine says what is measured, and what is only extrapolated from it.
 func progressLine(done, total int, elapsed time.Duration) string {
 	seconds := elapsed.Round(time.Second)
-	if done >= total {
-		return fmt.Sprintf("%4d of %d packages compiled, %s so far; linking, which takes about a minute", total, total, seconds)
+	if done >= total-1 { // the main package itself is always counted as work
+		return fmt.Sprintf("all packages are compiled, %s so far; linking, which takes about a minute", seconds)
 	}
 	if done*20 < total { // too early to extrapolate
 		return fmt.Sprintf("%4d of %d packages compiled, %s so far", done, total, seconds)

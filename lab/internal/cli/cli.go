@@ -40,6 +40,12 @@ type command struct {
 	run     func(ctx context.Context, args []string, streams Streams) error
 }
 
+// endedError is the exit code of a program that the command ran in its place and
+// that has said itself what went wrong.
+type endedError int
+
+func (e endedError) Error() string { return fmt.Sprintf("program ended with exit code %d", int(e)) }
+
 // Run runs `lab ARGS...` and returns the exit code: 0, 1 for a failure, 2 for a
 // wrong call, 3 if a lab is not possible on this machine, or the exit code of the
 // program that was run.
@@ -62,11 +68,15 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	}
-	code := exitCode(err)
-	if code != exitOK {
-		fmt.Fprintf(streams.Err, "lab %s: %v\n", args[0], err)
+	var ended endedError
+	if errors.As(err, &ended) {
+		return int(ended)
 	}
-	return code
+	fmt.Fprintf(streams.Err, "lab %s: %v\n", args[0], err)
+	if ctx.Err() != nil {
+		fmt.Fprintln(streams.Err, "interrupted; `lab up` goes on from here, `lab down` cleans up")
+	}
+	return exitCode(err)
 }
 
 func help(out io.Writer, all map[string]command) {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -41,10 +42,7 @@ func commands() map[string]command {
 }
 
 func exitCode(err error) int {
-	var exit *exec.ExitError
 	switch {
-	case errors.As(err, &exit):
-		return exit.ExitCode()
 	case errors.Is(err, errUsage):
 		return exitUsage
 	case errors.Is(err, lifecycle.ErrImpossible):
@@ -194,8 +192,16 @@ func attached(ctx context.Context, argv, env []string, streams Streams) error {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	return cmd.Run()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		status, _ := exit.Sys().(syscall.WaitStatus)
+		if status.Signaled() {
+			return endedError(128 + int(status.Signal())) // as a shell reports it
+		}
+		return endedError(exit.ExitCode())
+	}
+	return err
 }
 
 func buildOnly(ctx context.Context, args []string, streams Streams) error {
@@ -222,8 +228,7 @@ func buildOnly(ctx context.Context, args []string, streams Streams) error {
 }
 
 func load(ctx context.Context, args []string, streams Streams) error {
-	const any = 1000
-	lab, archives, err := simple("load", "ARCHIVE...", args, 1, any, streams)
+	lab, archives, err := simple("load", "ARCHIVE...", args, 1, math.MaxInt, streams)
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,12 @@ func (l *Lab) Down(ctx context.Context, keep bool) error {
 			errs = append(errs, node.Node{Node: n}.PowerCycle())
 		}
 	}
-	errs = append(errs, unmountBelow(l.State), restoreSysctls(saved.Sysctls))
-	if !keep {
+	errs = append(errs, unmountBelow(l.State))
+	if len(l.supervisor.Others()) == 0 { // another lab has the same note of how things were
 		removeEmpty(saved.Folders)
+		errs = append(errs, restoreSysctls(saved.Sysctls))
+	}
+	if !keep {
 		errs = append(errs, os.RemoveAll(l.State))
 	}
 	errs = append(errs, os.RemoveAll(l.Pids()))
@@ -163,6 +166,11 @@ func (l *Lab) powerOff(ctx context.Context, n node.Node) error {
 	if err != nil {
 		return err
 	}
+	// Empty groups of dead containers would keep the next kubelet busy: cAdvisor asks
+	// for each of them, with retries, before the node is registered.
+	if err := l.removeCgroup(ctx, n.Cgroup); err != nil {
+		return err
+	}
 	return n.PowerCycle()
 }
 
@@ -243,6 +251,17 @@ func sysctls() []string {
 		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
 		"kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
 	}
+}
+
+// rememberHost notes what a lab will change on the machine, before it does. While
+// another lab runs it is that one which knows how things were.
+func (l *Lab) rememberHost() (settings map[string]string, folders []string) {
+	for _, other := range l.supervisor.Others() {
+		if saved, ok, err := (layout.Lab{State: other}).Load(); err == nil && ok {
+			return saved.Sysctls, saved.Folders
+		}
+	}
+	return readSysctls(), node.MissingFolders()
 }
 
 func readSysctls() map[string]string {

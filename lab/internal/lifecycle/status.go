@@ -77,7 +77,10 @@ func (c *cluster) checks(client controlplane.Client) []check {
 		checks = append(checks,
 			check{n.Component(node.Mounts), alive},
 			check{n.Component(node.Containerd), func(ctx context.Context) error {
-				holder, _ := c.supervisor.Running(n.Component(node.Mounts))
+				holder, running := c.supervisor.Running(n.Component(node.Mounts))
+				if !running {
+					return errors.New("the node's mounts are gone")
+				}
 				return n.ContainerdReady(ctx, holder)
 			}},
 			check{n.Component(node.Kubelet), func(ctx context.Context) error {

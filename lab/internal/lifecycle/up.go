@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"reflect"
 	"time"
 
 	"github.com/homeostat/homeostat/lab/internal/build"
@@ -52,8 +50,7 @@ func (l *Lab) Up(ctx context.Context, options layout.Options) error {
 	}
 	saved := layout.Saved{Options: options, Bin: bin, Sysctls: old.Sysctls, Folders: old.Folders}
 	if !existed {
-		// Before anything changes them.
-		saved.Sysctls, saved.Folders = readSysctls(), node.MissingFolders()
+		saved.Sysctls, saved.Folders = l.rememberHost()
 	}
 	c, err := l.cluster(saved)
 	if err != nil {
@@ -108,6 +105,9 @@ func (c *cluster) prepare(ctx context.Context, old layout.Options) error {
 	if err := pki.WriteKubeconfig(c.Kubeconfig(), c.PKI(), "admin", c.Name, server); err != nil {
 		return err
 	}
+	if err := giveToUser(c.Kubeconfig()); err != nil {
+		return err
+	}
 	for _, n := range c.nodes {
 		if err := n.Prepare(); err != nil {
 			return err
@@ -118,56 +118,6 @@ func (c *cluster) prepare(ctx context.Context, old layout.Options) error {
 	}
 	c.out.step("network namespaces, certificates and configuration are there")
 	return nil
-}
-
-// settlePorts replaces busy ports of the host by free ones. Ports that the lab's
-// own forwarder listens on are not busy.
-func (c *cluster) settlePorts(ctx context.Context, old layout.Options) error {
-	options := &c.saved.Options
-	same := options.API == old.API && reflect.DeepEqual(options.Forwards, old.Forwards)
-	if _, running := c.supervisor.Running(ForwardComponent); running && same {
-		return nil
-	}
-	if err := c.supervisor.Stop(ForwardComponent, time.Second); err != nil {
-		return err
-	}
-	for _, f := range forwards(options) {
-		port, err := freePort(ctx, f.HostPort)
-		if err != nil {
-			return err
-		}
-		if port != f.HostPort {
-			c.out.step("port %d of this machine is busy: using %d", f.HostPort, port)
-			f.HostPort = port
-		}
-	}
-	return nil
-}
-
-// forwards returns all forwards of the options, to be changed in place.
-func forwards(options *layout.Options) []*layout.Forward {
-	all := []*layout.Forward{&options.API}
-	for i := range options.Forwards {
-		all = append(all, &options.Forwards[i])
-	}
-	return all
-}
-
-// freePort returns the port, or some free one if somebody listens on it.
-func freePort(ctx context.Context, port int) (int, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp4", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		if listener, err = config.Listen(ctx, "tcp4", "127.0.0.1:0"); err != nil {
-			return 0, fmt.Errorf("find free port: %w", err)
-		}
-	}
-	defer listener.Close()
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("find free port: %v is no TCP address", listener.Addr())
-	}
-	return address.Port, nil
 }
 
 // boot starts everything, as much of it as possible at the same time.
@@ -279,6 +229,9 @@ func (c *cluster) holder(ctx context.Context, n node.Node) (proc.Process, error)
 		if err := c.powerOff(ctx, n); err != nil {
 			return proc.Process{}, err
 		}
+		if err := n.Prepare(); err != nil {
+			return proc.Process{}, err
+		}
 	}
 	spec, err := n.Holder(c.tool())
 	if err != nil {
@@ -315,25 +268,6 @@ func (c *cluster) startAgents(ctx context.Context, client controlplane.Client, n
 		return fmt.Errorf("wait for kube-proxy of %s: %w", n.Name, err)
 	}
 	c.out.step("%s: services are routed", n.Name)
-	return nil
-}
-
-func (c *cluster) startForward(ctx context.Context) error {
-	if err := c.ensure(c.forwardSpec()); err != nil {
-		return err
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", c.saved.Options.API.HostPort)
-	listening := func(ctx context.Context) error {
-		var dialer net.Dialer
-		connection, err := dialer.DialContext(ctx, "tcp4", address)
-		if err != nil {
-			return err
-		}
-		return connection.Close()
-	}
-	if err := c.supervisor.Await(ctx, limit, listening, ForwardComponent); err != nil {
-		return fmt.Errorf("wait for the forwarder: %w", err)
-	}
 	return nil
 }
 

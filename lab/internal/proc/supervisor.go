@@ -154,6 +154,24 @@ func (s Supervisor) orphans(name string) []Process {
 // component.
 func (s Supervisor) Owns(p Process) bool { return p.Environment(labMark + s.State) }
 
+// Others returns the state folders of other labs that run on this machine.
+func (s Supervisor) Others() []string {
+	var others []string
+	for _, p := range All() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID))
+		if err != nil {
+			continue
+		}
+		for entry := range strings.SplitSeq(string(text), "\x00") {
+			state, found := strings.CutPrefix(entry, labMark)
+			if found && state != s.State && !slices.Contains(others, state) {
+				others = append(others, state)
+			}
+		}
+	}
+	return others
+}
+
 // Started reports whether one of the components is the process or started it,
 // directly or not.
 func (s Supervisor) Started(p Process, components ...string) bool {
