@@ -84,6 +84,7 @@ type AutoscalerSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || self.resource.target.type != 'AverageValue' || (has(self.resource.target.averageValue) && !has(self.resource.target.averageUtilization))",fieldPath=".resource.target.averageValue",message="a target of type AverageValue needs averageValue, such as 500m or 256Mi, and no averageUtilization"
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || !has(self.resource.target.averageValue) || quantity(string(self.resource.target.averageValue)).isGreaterThan(quantity('0'))",fieldPath=".resource.target.averageValue",messageExpression="'averageValue is %s, it must be greater than 0'.format([string(self.resource.target.averageValue)])"
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || !has(self.resource.target.value)",fieldPath=".resource.target.value",message="resource.target.value is not allowed: use averageUtilization or averageValue"
+	// +kubebuilder:validation:items:XValidation:rule="self.type != 'Resource' || !(has(self.object) || has(self.pods) || has(self.containerResource) || has(self.external))",message="a metric of type Resource must have no object, pods, containerResource or external"
 	Metrics []autoscalingv2.MetricSpec `json:"metrics,omitempty"`
 
 	// behavior limits how fast the number of replicas changes, per direction. Where it is not given, the defaults of
@@ -242,6 +243,10 @@ type DecisionMetric struct {
 	// ratio is usage over target, with at most four decimals.
 	// +optional
 	Ratio string `json:"ratio,omitempty"`
+	// adjustedRatio is the ratio once replicas that are missing or not ready were counted in, not given where there was
+	// no need to.
+	// +optional
+	AdjustedRatio string `json:"adjustedRatio,omitempty"`
 	// value is the average usage per counted replica, in thousandths of a core or bytes.
 	// +optional
 	Value int64 `json:"value,omitempty"`

@@ -61,8 +61,8 @@ type HealingPolicySpec struct {
 	// +kubebuilder:default=Observe
 	Mode HealingMode `json:"mode,omitempty"`
 
-	// remedies per finding. A finding that is not named has its default: Restart for a liveness kill that repeats and
-	// for a replica that stays not ready, None for every other.
+	// remedies per finding. A finding that is not named has its default: Restart for NotReady (a replica
+	// that hangs) and ChildOOM (a container that lives on after one of its processes was killed), None for every other.
 	// +optional
 	// +listType=map
 	// +listMapKey=finding
@@ -81,45 +81,45 @@ type HealingPolicySpec struct {
 	// +kubebuilder:validation:Maximum=100
 	MinHealthyPercent *int32 `json:"minHealthyPercent,omitempty"`
 
-	// cooldown between two actions on one workload. More than 0s, at most 24h.
+	// cooldown between two actions on one workload. 0s to 168h.
 	// +optional
 	// +kubebuilder:default="1m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'cooldown is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('168h')",messageExpression="'cooldown is ' + self + ', it must be a duration of 0s to 168h, such as 30s or 5m'"
 	Cooldown *metav1.Duration `json:"cooldown,omitempty"`
 
-	// verifyWithin is how long an action has to show its effect. More than 0s, at most 24h.
+	// verifyWithin is how long an action has to show its effect. 1s to 168h.
 	// +optional
 	// +kubebuilder:default="2m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'verifyWithin is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')",messageExpression="'verifyWithin is ' + self + ', it must be a duration of 1s to 168h, such as 30s or 5m'"
 	VerifyWithin *metav1.Duration `json:"verifyWithin,omitempty"`
 
-	// resolveAfter is how long the workload has to be healthy until its incident is resolved. More than 0s, at most 24h.
+	// resolveAfter is how long the workload has to be healthy until its incident is resolved. 1s to 168h.
 	// +optional
 	// +kubebuilder:default="2m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'resolveAfter is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')",messageExpression="'resolveAfter is ' + self + ', it must be a duration of 1s to 168h, such as 30s or 5m'"
 	ResolveAfter *metav1.Duration `json:"resolveAfter,omitempty"`
 
-	// notReadyAfter is how long a running replica may be not ready before that is a finding. More than 0s, at most 24h.
+	// notReadyAfter is how long a running replica may be not ready before that is a finding. 1s to 168h.
 	// +optional
 	// +kubebuilder:default="3m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'notReadyAfter is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')",messageExpression="'notReadyAfter is ' + self + ', it must be a duration of 1s to 168h, such as 30s or 5m'"
 	NotReadyAfter *metav1.Duration `json:"notReadyAfter,omitempty"`
 
 	// pendingAfter is how long an image pull, a missing config or an unschedulable pod may last before that is a
-	// finding. More than 0s, at most 24h.
+	// finding. 0s to 168h.
 	// +optional
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('24h')",messageExpression="'pendingAfter is ' + self + ', it must be a duration of more than 0s and at most 24h, such as 30s or 5m'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('168h')",messageExpression="'pendingAfter is ' + self + ', it must be a duration of 0s to 168h, such as 30s or 5m'"
 	PendingAfter *metav1.Duration `json:"pendingAfter,omitempty"`
 }
 
@@ -143,12 +143,12 @@ type Budget struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Actions *int32 `json:"actions,omitempty"`
-	// period that the actions are counted in. More than 0s, at most 168h.
+	// period that the actions are counted in. 1s to 168h.
 	// +optional
 	// +kubebuilder:default="1h"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('168h')",messageExpression="'period is ' + self + ', it must be a duration of more than 0s and at most 168h, such as 30m or 1h'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('1s') && duration(self) <= duration('168h')",messageExpression="'period is ' + self + ', it must be a duration of 1s to 168h, such as 30s or 5m'"
 	Period *metav1.Duration `json:"period,omitempty"`
 }
 
