@@ -355,3 +355,6 @@ func (s *Service) present() []*replica {
 	defer s.mu.Unlock()
 	return slices.Clone(s.replicas)
 }
+
+// Announce adds an event about the service.
+func (s *Service) Announce(kind, reason, message string) { s.emit(nil, kind, reason, message) }

@@ -47,7 +47,7 @@ func start(t *testing.T, mode string, change func(s *spec.Service)) *world {
 	t.Helper()
 	s := spec.Default()
 	s.Name, s.Command, s.Replicas = "web", []string{os.Args[0]}, 2
-	s.Env = []spec.EnvVar{{Name: localtest.Env, Value: mode}}
+	s.Env = []spec.EnvVar{{Name: localtest.Env, Value: mode}, {Name: "GORACE", Value: "atexit_sleep_ms=0"}}
 	s.Readiness = spec.Probe{Path: "/readyz", Period: 50 * time.Millisecond, Timeout: 5 * time.Second, FailureThreshold: 2}
 	s.Restart = spec.Restart{InitialBackoff: 20 * time.Millisecond, MaxBackoff: 50 * time.Millisecond, ResetAfter: time.Hour}
 	s.TerminationGracePeriod = 10 * time.Second
