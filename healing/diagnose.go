@@ -37,9 +37,12 @@ func (p *pass) diagnose(t *tracked) {
 		cause += "; " + s
 	}
 	if c := p.changeBefore(t.inc.StartedAt); c != nil {
-		after := phrase.Span(max(t.inc.StartedAt.Sub(c.At), 0))
+		after := "right"
+		if d := t.inc.StartedAt.Sub(c.At); d >= time.Second {
+			after = phrase.Span(d)
+		}
 		cause += "; it began " + after + " after a change: " + phrase.Cut(c.Message, 160)
-		pro = append(pro[:len(pro):len(pro)], "a change "+after+" before it")
+		pro = append(pro[:len(pro):len(pro)], "it began "+after+" after a change")
 	}
 	if s := p.onlyNewest(t); s != "" {
 		pro = append(pro[:len(pro):len(pro)], s)

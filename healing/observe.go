@@ -75,8 +75,11 @@ func (p *pass) raiseKind(t *tracked) bool {
 		k := t.findings[i].Kind
 		if k == incident.OOMKilled || k == incident.LivenessKill && t.inc.Occurrences == 1 {
 			t.inc.Kind = k
-			t.inc.Note(p.now, string(ReasonSeenAgain), "the kind is "+string(k)+": "+t.findings[i].Message)
-			t.dirty = true
+			message := "the kind is " + string(k) + ": " + t.findings[i].Message
+			if t.isNew() { // two deaths at once
+				return true
+			}
+			t.step(p.now, ReasonReclassified, message)
 			return true
 		}
 	}
@@ -116,10 +119,12 @@ func (p *pass) verify(t *tracked, healthy bool) {
 	gone := p.gone(r.ReplicaUID, r.Replica)
 	switch {
 	case gone && healthy:
-		p.succeeded(t, r, "the workload is healthy "+phrase.Span(p.now.Sub(r.FinishedAt))+" after it")
+		p.succeeded(t, r, "the workload was healthy within "+phrase.Span(max(p.now.Sub(r.FinishedAt), time.Second)))
 	case gone && p.replaced(t, r):
-		p.succeeded(t, r, "the replica that took its place is ready; other replicas still fail")
-		t.inc.State = incident.Open
+		p.succeeded(t, r, "the replica that took its place is ready, and other replicas are not yet")
+		if t.failing() {
+			t.inc.State = incident.Open // the next one
+		}
 	case p.now.Sub(r.FinishedAt) >= p.in.Policy.VerifyWithin:
 		r.Outcome, r.Reason = incident.Failed, string(ReasonNotHelped)
 		r.Message = "the workload was not healthy " + phrase.Span(p.in.Policy.VerifyWithin) + " after it"
@@ -151,7 +156,7 @@ func (p *pass) replaced(t *tracked, r *incident.Remediation) bool {
 		}
 		helped = helped || next.Ready
 	}
-	return helped && t.failing()
+	return helped
 }
 
 // abandon gives the incident to a person. It goes on being watched, and is resolved when the workload is healthy.

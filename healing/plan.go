@@ -40,6 +40,7 @@ const (
 	ReasonCarriedOut        Reason = "CarriedOut"   // the platform did it; its effect is watched
 	ReasonNotHelped         Reason = "DidNotHelp"   // carried out, and the workload did not get healthy in time
 	ReasonStillServing      Reason = "StillServing" // ready again: a restart would only cost
+	ReasonReclassified      Reason = "Reclassified" // a later look knows the kind better
 	ReasonWorkloadGone      Reason = "WorkloadGone" // nothing is left that could be healthy
 )
 

@@ -136,13 +136,19 @@ func (p *pass) refuse(q *proposal, reason Reason, message string) {
 			return // the plan stores it
 		}
 		c, _ := p.captureOf(q.victim)
+		if slices.Contains(t.capture, c) {
+			return // the plan captures it
+		}
 		t.capture, t.dirty = append(t.capture, c), true
 	}
 	if reason == ReasonAlreadyTried || reason == ReasonBudgetExhausted {
 		p.abandon(t, reason, message)
 		return
 	}
-	if !again && t.inc.Noted(string(reason), string(ReasonRemediationStart), string(ReasonFailed), string(ReasonSucceeded)) {
+	progress := []string{
+		string(ReasonRemediationStart), string(ReasonFailed), string(ReasonSucceeded), string(ReasonReclassified),
+	}
+	if !again && t.inc.Noted(string(reason), progress...) {
 		return
 	}
 	t.step(p.now, reason, message)

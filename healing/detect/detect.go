@@ -156,16 +156,18 @@ func (s *subject) deaths() (found [2]death, n int) {
 	if c.State != cluster.StateTerminated {
 		present = nil
 	}
+	// The count of restarts grows when the next life begins, so until then it is one behind the deaths.
+	ended := min(max(c.Restarts, 0), math.MaxInt32-1) + 1
 	if c.Last != nil && s.counts(c.Last) {
-		found[n] = death{Termination: c.Last, number: max(c.Restarts, 1), newest: present == nil}
+		number := max(c.Restarts, 1)
+		if c.State == cluster.StateWaiting {
+			number = ended
+		}
+		found[n] = death{Termination: c.Last, number: number, newest: present == nil}
 		n++
 	}
 	if present != nil && s.counts(present) {
-		number := c.Restarts
-		if number < math.MaxInt32 {
-			number++
-		}
-		found[n] = death{Termination: present, number: number, newest: true}
+		found[n] = death{Termination: present, number: ended, newest: true}
 		n++
 	}
 	return found, n

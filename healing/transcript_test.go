@@ -1,0 +1,354 @@
+package healing
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/metrics"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the transcripts show into testdata")
+
+// TestTranscripts plays the stories of testdata. A story is blocks with a blank line between: commands, a line of four
+// dashes, and what they print. Lines with # tell the story. The commands are those of story.run.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(want))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(string(want), got); d != "" {
+				t.Errorf("transcript differs (-want +got); run with -rewrite after checking it:\n%s", d)
+			}
+		})
+	}
+}
+
+type story struct {
+	*world
+	t   *testing.T
+	out strings.Builder
+}
+
+func play(t *testing.T, text string) string {
+	t.Helper()
+	s := &story{world: newWorld(), t: t}
+	s.log = func(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
+	var result strings.Builder
+	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
+		commands, _, _ := strings.Cut(block, "\n----")
+		s.out.Reset()
+		if i > 0 {
+			result.WriteString("\n")
+		}
+		for line := range strings.SplitSeq(commands, "\n") {
+			result.WriteString(line + "\n")
+			if words := split(line); len(words) > 0 && !strings.HasPrefix(line, "#") {
+				s.run(words[0], words[1:])
+			}
+		}
+		if strings.HasPrefix(commands, "#") && !strings.Contains(block, "----") {
+			continue // only a comment
+		}
+		result.WriteString("----\n" + s.out.String())
+		for name := range s.stored {
+			i := s.stored[name]
+			checkIncident(t, &i)
+		}
+	}
+	return result.String()
+}
+
+// split separates words; what is in double quotes, or in backquotes where the line has some, is one word.
+func split(line string) []string {
+	quote := `"`
+	if strings.Contains(line, "`") {
+		quote = "`"
+	}
+	var out []string
+	for i, part := range strings.Split(line, quote) {
+		if i%2 == 1 {
+			out = append(out, part)
+			continue
+		}
+		out = append(out, strings.Fields(part)...)
+	}
+	return out
+}
+
+// options reads key=value words; a word without = is a flag with the value "true".
+func options(words []string) map[string]string {
+	out := map[string]string{}
+	for _, w := range words {
+		k, v, found := strings.Cut(w, "=")
+		if !found {
+			v = "true"
+		}
+		out[k] = v
+	}
+	return out
+}
+
+func (s *story) run(command string, words []string) {
+	s.t.Helper()
+	o := options(words)
+	switch command {
+	case "policy": // policy mode=Act OOMKilled=Restart budget=3 period=1h minHealthy=51 cooldown=1m verify=2m resolve=2m notReady=3m
+		s.setPolicy(o)
+	case "workload": // workload kind=Deployment name=web desired=3 rolling=true system self revision=r1
+		s.setWorkload(o)
+	case "node": // node n1 ready=True; node n1 gone
+		if o["gone"] == "true" {
+			delete(s.nodes, words[0])
+			return
+		}
+		s.nodes[words[0]] = cluster.Node{Name: words[0], Ready: o["ready"], Since: s.now, Message: o["message"]}
+	case "replica": // replica web-1 node=n1 age=1h revision=r1
+		r := s.add(words[0], or(o["node"], "n1"), s.duration(or(o["age"], "1h")))
+		if rev := o["revision"]; rev != "" {
+			r.Revision = rev
+		}
+		if o["pending"] == "true" {
+			r.Node, r.Phase, r.Ready, r.StartedAt, r.ReadySince = "", cluster.PhasePending, false, time.Time{}, time.Time{}
+			s.wait(r, &r.Containers[0], "ContainerCreating", "")
+		}
+	case "wait": // wait 30s
+		s.now = s.now.Add(s.duration(words[0]))
+	case "change":
+		s.workload.Changes = append(s.workload.Changes, cluster.Change{At: s.now, Kind: cluster.ChangeRollout, Message: words[0]})
+	case "platform": // platform Done|Blocked|Failed, then replace=false
+		s.answer, s.reason = incident.Outcome(words[0]), ""
+		if s.answer == incident.Blocked {
+			s.reason = ReasonBlockedByPDB
+		}
+		s.noReplace = o["replace"] == "false"
+	case "pass", "passes": // pass as=a stale=20s conflict dies=plan|intent|outcome; passes 5m every=10s
+		s.passes(command, words, o)
+	case "findings":
+		for _, f := range Detect(s.input(&leader{}), s.now) {
+			s.log("%s %s/%s active=%t %d%% %s: %s", f.Kind, f.Replica, f.Container, f.Active, f.Confidence, f.Fingerprint, f.Message)
+		}
+	case "show":
+		s.show()
+	case "effects":
+		for _, e := range s.effects {
+			s.log("%s: restarted %s for %s", e.at.Sub(epoch), e.uid, e.id)
+		}
+	default:
+		s.onReplica(command, words, o)
+	}
+}
+
+// onReplica runs the commands whose first word is a replica.
+func (s *story) onReplica(command string, words []string, o map[string]string) {
+	s.t.Helper()
+	r := s.find(words[0])
+	if r == nil {
+		s.t.Fatalf("%s: no replica %q", command, words[0])
+	}
+	c := &r.Containers[0]
+	switch command {
+	case "die": // die web-1 exit=137 reason=OOMKilled
+		code, err := strconv.Atoi(or(o["exit"], "1"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.die(r, c, int32(code), or(o["reason"], "Error"))
+	case "restart":
+		s.restart(r, c)
+	case "backoff":
+		s.wait(r, c, cluster.ReasonCrashLoopBackOff, "back-off 20s restarting failed container")
+	case "waiting": // waiting web-1 ImagePullBackOff "message"
+		s.wait(r, c, words[1], words[2])
+	case "ready", "unready":
+		s.setReady(r, command == "ready")
+	case "running": // a pending replica was scheduled and runs
+		r.Node, r.Phase, r.StartedAt, r.Unschedulable = or(o["node"], "n1"), cluster.PhaseRunning, s.now, false
+		c.State, c.StartedAt, c.WaitingReason, c.WaitingMessage = cluster.StateRunning, s.now, "", ""
+	case "unschedulable": // unschedulable web-1 "message"
+		r.Unschedulable, r.UnschedulableMessage, r.UnschedulableSince = true, words[1], s.now
+	case "delete":
+		r.DeletedAt = s.now
+	case "remove":
+		s.remove(words[0])
+	case "event": // event web-1 Unhealthy "message"
+		ev := cluster.Event{Type: "Warning", Reason: words[1], Message: words[2], Count: 1, First: s.now, Last: s.now}
+		r.Events = slices.Insert(r.Events, 0, ev)
+	case "memory": // memory web-1 40Mi 127Mi
+		mib, err := strconv.Atoi(strings.TrimSuffix(words[1], "Mi"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		key := r.Name + "/" + c.Name
+		s.memory[key] = append(s.memory[key], metrics.Point{At: s.now, CPUMilli: 20, MemoryBytes: int64(mib) << 20})
+	case "child-oom":
+		c.OOMEvents++
+		c.OOMEventsKnown, c.LastOOMEvent = true, s.now
+	default:
+		s.t.Fatalf("no such command: %s", command)
+	}
+}
+
+func (s *story) passes(command string, words []string, o map[string]string) {
+	s.t.Helper()
+	l := &leader{name: or(o["as"], "a"), conflict: o["conflict"] == "true", diesBeforeSave: o["dies"] == "plan",
+		diesAfterSave: o["dies"] == "intent", diesAfterCarry: o["dies"] == "outcome"}
+	if v := o["stale"]; v != "" {
+		l.stale = s.duration(v)
+	}
+	until := s.now
+	if command == "passes" {
+		until = s.now.Add(s.duration(words[0]))
+	}
+	every := s.duration(or(o["every"], "10s"))
+	print := s.log
+	s.touched = 0
+	defer func() {
+		if s.touched > 0 {
+			s.log("%s\n  times brought up to date: %d", s.now.Sub(epoch), s.touched)
+		}
+	}()
+	for {
+		said := s.out.Len()
+		at := s.now.Sub(epoch)
+		s.log = func(format string, args ...any) {
+			if s.out.Len() == said {
+				fmt.Fprintf(&s.out, "%s\n", at)
+			}
+			print("  "+format, args...)
+		}
+		s.pass(l)
+		s.log = print
+		if command == "pass" && s.out.Len() == said && s.touched == 0 {
+			s.log("%s\n  nothing to do", at)
+		}
+		if s.now.Add(every).After(until) {
+			s.now = until
+			return
+		}
+		s.now = s.now.Add(every)
+	}
+}
+
+func (s *story) setPolicy(o map[string]string) {
+	s.t.Helper()
+	p := &s.policy
+	for k, v := range o {
+		number, _ := strconv.Atoi(v)
+		switch k {
+		case "mode":
+			p.Mode = Mode(v)
+		case "budget":
+			p.BudgetActions = int32(number)
+		case "period":
+			p.BudgetPeriod = s.duration(v)
+		case "minHealthy":
+			p.MinHealthyPercent = int32(number)
+		case "cooldown":
+			p.Cooldown = s.duration(v)
+		case "verify":
+			p.VerifyWithin = s.duration(v)
+		case "resolve":
+			p.ResolveAfter = s.duration(v)
+		case "notReady":
+			p.NotReadyAfter = s.duration(v)
+		default:
+			if p.Remedies == nil {
+				p.Remedies = map[incident.Kind]incident.Remedy{}
+			}
+			p.Remedies[incident.Kind(k)] = incident.Remedy(v)
+		}
+	}
+	if err := p.Validate(); err != nil {
+		s.log("policy refused: %v", err)
+	}
+}
+
+func (s *story) setWorkload(o map[string]string) {
+	s.t.Helper()
+	w := s.workload
+	for k, v := range o {
+		switch k {
+		case "kind":
+			w.Ref.Kind = v
+		case "name":
+			w.Ref.Name = v
+		case "desired":
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			w.Desired = int32(n)
+		case "rolling":
+			w.RollingOut = v == "true"
+		case "system":
+			w.System = v == "true"
+		case "self":
+			w.Self = v == "true"
+		case "revision":
+			w.Revision = v
+		default:
+			s.t.Fatalf("no such field of a workload: %s", k)
+		}
+	}
+}
+
+// show prints the stored incidents.
+func (s *story) show() {
+	for _, i := range s.incidents() {
+		s.log("%s: %s %s, %d seen, confidence %d", i.Name, i.Kind, i.State, i.Occurrences, i.Confidence)
+		s.log("  cause: %s", i.Cause)
+		for _, f := range i.For {
+			s.log("  for: %s", f)
+		}
+		for _, f := range i.Against {
+			s.log("  against: %s", f)
+		}
+		for _, e := range i.Evidence {
+			s.log("  %s %s: %s", strings.ToLower(string(e.Kind)), e.Replica, e.Message)
+		}
+		for _, r := range i.Remediations {
+			s.log("  remediation %s of %s: %s %s, %d answers, by %s", r.Remedy, r.Replica, r.Outcome, r.Reason, r.Attempts, r.By)
+		}
+		s.log("  last: %s: %s", i.Reason, i.Message)
+	}
+}
+
+func (s *story) duration(v string) time.Duration {
+	s.t.Helper()
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+func or(v, otherwise string) string {
+	if v == "" {
+		return otherwise
+	}
+	return v
+}
