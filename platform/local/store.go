@@ -211,7 +211,9 @@ func (s *store) expire(before time.Time, most int) error {
 	return nil
 }
 
-func budgetKey(p healing.Policy, w cluster.Ref) string { return p.Namespace + "/" + p.Name + " " + w.String() }
+func budgetKey(p healing.Policy, w cluster.Ref) string {
+	return p.Namespace + "/" + p.Name + " " + w.String()
+}
 
 // spent returns the times of the charges, the oldest first.
 func (s *store) spent(p healing.Policy, w cluster.Ref) []time.Time {
