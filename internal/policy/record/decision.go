@@ -1,0 +1,201 @@
+package record
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/hpa"
+)
+
+// Decision returns the recommendation as an Autoscaler's status keeps it. Its conditions are not in it; SetConditions
+// writes those.
+func Decision(rec *hpa.Recommendation) *v1alpha1.Decision {
+	return &v1alpha1.Decision{
+		Time: micro(rec.At), Current: rec.Current, Proposed: rec.Proposed, Desired: rec.Desired,
+		Reason: string(rec.Reason), Message: rec.Message,
+		Metrics: each(rec.Metrics, fromProposal),
+		Steps: each(rec.Steps, func(s *hpa.Step) v1alpha1.DecisionStep {
+			return v1alpha1.DecisionStep{Name: string(s.Name), Before: s.Before, After: s.After, Reason: string(s.Reason), Message: s.Message}
+		}),
+	}
+}
+
+// Recommendation returns the last decision that the status keeps, with its conditions; ok is false where there was none.
+// Ratios have at most four decimals then.
+func Recommendation(s *v1alpha1.AutoscalerStatus) (rec hpa.Recommendation, ok bool) {
+	d := s.LastDecision
+	if d == nil {
+		return hpa.Recommendation{}, false
+	}
+	rec = hpa.Recommendation{
+		At: timeOf(&d.Time), Current: d.Current, Proposed: d.Proposed, Desired: d.Desired,
+		Reason: hpa.Reason(d.Reason), Message: d.Message,
+		Metrics: each(d.Metrics, toProposal),
+		Steps: each(d.Steps, func(s *v1alpha1.DecisionStep) hpa.Step {
+			return hpa.Step{Name: hpa.StepName(s.Name), Before: s.Before, After: s.After, Reason: hpa.Reason(s.Reason), Message: s.Message}
+		}),
+	}
+	for _, c := range s.Conditions {
+		if c.Type == v1alpha1.ConditionAccepted {
+			continue
+		}
+		rec.Conditions = append(rec.Conditions, hpa.Condition{
+			Type: c.Type, Status: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message,
+		})
+	}
+	return rec, true
+}
+
+// SetConditions sets the recommendation's conditions among list; a transition's time is the decision's. It reports
+// whether anything changed.
+func SetConditions(list *[]metav1.Condition, rec *hpa.Recommendation, generation int64) bool {
+	changed := false
+	for _, c := range rec.Conditions {
+		status := metav1.ConditionFalse
+		if c.Status {
+			status = metav1.ConditionTrue
+		}
+		if meta.SetStatusCondition(list, metav1.Condition{
+			Type: c.Type, Status: status, Reason: c.Reason, Message: c.Message,
+			ObservedGeneration: generation, LastTransitionTime: metav1.NewTime(rec.At),
+		}) {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// CurrentMetrics returns the state of each metric that could be computed, as an HPA's status has it.
+func CurrentMetrics(rec *hpa.Recommendation) []autoscalingv2.MetricStatus {
+	var out []autoscalingv2.MetricStatus
+	for i := range rec.Metrics {
+		m := &rec.Metrics[i]
+		if m.Err != "" {
+			continue
+		}
+		s := &autoscalingv2.ResourceMetricStatus{Name: corev1.ResourceName(m.Metric.Resource)}
+		s.Current.AverageValue = quantity(m.Metric.Resource, m.Value)
+		if m.Metric.Type == hpa.Utilization {
+			percent := int32(min(m.Utilization, 1<<31-1)) //nolint:gosec // bounded
+			s.Current.AverageUtilization = &percent
+		}
+		out = append(out, autoscalingv2.MetricStatus{Type: autoscalingv2.ResourceMetricSourceType, Resource: s})
+	}
+	return out
+}
+
+// MetricsSummary returns each metric's value over its target, such as "cpu: 83%/40%, memory: 210Mi/256Mi"; a metric that
+// could not be computed has the value <unknown>, as kubectl writes it for an HPA.
+func MetricsSummary(rec *hpa.Recommendation) string {
+	parts := make([]string, 0, len(rec.Metrics))
+	for i := range rec.Metrics {
+		m := &rec.Metrics[i]
+		value, target := "", ""
+		if m.Metric.Type == hpa.Utilization {
+			value, target = strconv.FormatInt(m.Utilization, 10)+"%", strconv.FormatInt(m.Metric.Target, 10)+"%"
+		} else {
+			value, target = amount(m.Metric.Resource, m.Value), amount(m.Metric.Resource, m.Metric.Target)
+		}
+		if m.Err != "" {
+			value = "<unknown>"
+		}
+		parts = append(parts, fmt.Sprintf("%s: %s/%s", m.Metric.Resource, value, target))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// ReplicasSummary returns "2", or "2→4" where desired differs from current.
+func ReplicasSummary(current, desired int32) string {
+	s := strconv.FormatInt(int64(current), 10)
+	if desired != current {
+		s += "→" + strconv.FormatInt(int64(desired), 10)
+	}
+	return s
+}
+
+// AddChange returns the changes with the recommendation's in front, at most v1alpha1.MaxLastChanges.
+func AddChange(changes []v1alpha1.ScaleChange, rec *hpa.Recommendation) []v1alpha1.ScaleChange {
+	first := v1alpha1.ScaleChange{
+		Time: micro(rec.At), From: rec.Current, To: rec.Desired, Reason: string(rec.Reason), Message: rec.Message,
+	}
+	out := append(make([]v1alpha1.ScaleChange, 0, len(changes)+1), first)
+	out = append(out, changes...)
+	return out[:min(len(out), v1alpha1.MaxLastChanges)]
+}
+
+// History returns what the kept changes say about the rate limits of the time before, for a controller that has just
+// taken over. Recommendations are not kept, so the stabilization windows start anew.
+func History(changes []v1alpha1.ScaleChange) hpa.History {
+	var h hpa.History
+	for i := len(changes) - 1; i >= 0; i-- { // newest first there, oldest first here
+		c := &changes[i]
+		switch {
+		case c.To > c.From:
+			h.Ups = append(h.Ups, hpa.Change{At: timeOf(&c.Time), Replicas: c.To - c.From})
+		case c.To < c.From:
+			h.Downs = append(h.Downs, hpa.Change{At: timeOf(&c.Time), Replicas: c.From - c.To})
+		}
+	}
+	return h
+}
+
+func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
+	return v1alpha1.DecisionMetric{
+		Resource: string(m.Metric.Resource), Type: string(m.Metric.Type), Target: m.Metric.Target,
+		Replicas: m.Replicas, Ratio: decimal(m.Ratio), AdjustedRatio: decimal(m.AdjustedRatio),
+		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
+		Ready: m.Ready, Unready: fromNames(m.Unready), Missing: fromNames(m.Missing), Ignored: fromNames(m.Ignored),
+		Error: m.Err, ErrorReason: m.ErrReason, Message: m.Message, OldestSample: microOrNone(m.Oldest),
+	}
+}
+
+func toProposal(m *v1alpha1.DecisionMetric) hpa.MetricProposal {
+	return hpa.MetricProposal{
+		Metric:   hpa.Metric{Resource: hpa.Resource(m.Resource), Type: hpa.TargetType(m.Type), Target: m.Target},
+		Replicas: m.Replicas, Ratio: ratio(m.Ratio), AdjustedRatio: ratio(m.AdjustedRatio),
+		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
+		Ready: m.Ready, Unready: toNames(m.Unready), Missing: toNames(m.Missing), Ignored: toNames(m.Ignored),
+		Err: m.Error, ErrReason: m.ErrorReason, Message: m.Message, Oldest: timeOf(m.OldestSample),
+	}
+}
+
+func fromNames(n hpa.Names) *v1alpha1.ReplicaNames {
+	if n.Count == 0 && len(n.First) == 0 {
+		return nil
+	}
+	return &v1alpha1.ReplicaNames{Count: n.Count, First: n.First}
+}
+
+func toNames(n *v1alpha1.ReplicaNames) hpa.Names {
+	if n == nil {
+		return hpa.Names{}
+	}
+	return hpa.Names{Count: n.Count, First: n.First}
+}
+
+func quantity(r hpa.Resource, v int64) *resource.Quantity {
+	if r == hpa.CPU {
+		return resource.NewMilliQuantity(v, resource.DecimalSI)
+	}
+	return resource.NewQuantity(v, resource.BinarySI)
+}
+
+// amount writes thousandths of a core as a quantity and bytes in whole Mi, or Ki below one Mi, for people.
+func amount(r hpa.Resource, v int64) string {
+	switch {
+	case r == hpa.CPU:
+		return quantity(r, v).String()
+	case v >= 1<<20:
+		return strconv.FormatInt((v+1<<19)>>20, 10) + "Mi"
+	default:
+		return strconv.FormatInt((v+1<<9)>>10, 10) + "Ki"
+	}
+}

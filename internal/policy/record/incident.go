@@ -1,0 +1,199 @@
+package record
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/metrics"
+)
+
+// Incident returns the object that stores the incident, with its labels; the incident's Version is the resourceVersion
+// to compare with. The workload's namespace is the object's: an incident is stored beside its workload.
+func Incident(in *incident.Incident) *v1alpha1.Incident {
+	return &v1alpha1.Incident{
+		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindIncident},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: in.Namespace, Name: in.Name, ResourceVersion: in.Version,
+			Labels: IncidentLabels(in.Workload, in.Kind),
+		},
+		Status: v1alpha1.IncidentStatus{
+			Workload:     v1alpha1.WorkloadRef{Kind: in.Workload.Kind, Name: in.Workload.Name, UID: in.Workload.UID},
+			Finding:      v1alpha1.FindingKind(in.Kind),
+			State:        string(in.State),
+			Policy:       in.Policy,
+			Cause:        in.Cause,
+			Confidence:   in.Confidence,
+			For:          in.For,
+			Against:      in.Against,
+			OpenedAt:     microOrNone(in.OpenedAt),
+			StartedAt:    microOrNone(in.StartedAt),
+			LastSeenAt:   microOrNone(in.LastSeenAt),
+			HealthySince: microOrNone(in.HealthySince),
+			ResolvedAt:   microOrNone(in.ResolvedAt),
+			Occurrences:  in.Occurrences,
+			Reason:       in.Reason,
+			Message:      in.Message,
+			Subjects:     each(in.Subjects, fromSubject),
+			Evidence:     each(in.Evidence, fromEvidence),
+			Timeline:     each(in.Timeline, fromEntry),
+			Remediations: each(in.Remediations, fromRemediation),
+			Fingerprints: in.Fingerprints,
+		},
+	}
+}
+
+// ReadIncident returns the incident that the object stores. It shares slices of strings with it.
+func ReadIncident(o *v1alpha1.Incident) incident.Incident {
+	s := &o.Status
+	return incident.Incident{
+		Namespace:    o.Namespace,
+		Name:         o.Name,
+		Version:      o.ResourceVersion,
+		Workload:     cluster.Ref{Kind: s.Workload.Kind, Namespace: o.Namespace, Name: s.Workload.Name, UID: s.Workload.UID},
+		Kind:         incident.Kind(s.Finding),
+		State:        incident.State(s.State),
+		Policy:       s.Policy,
+		Cause:        s.Cause,
+		Confidence:   s.Confidence,
+		For:          s.For,
+		Against:      s.Against,
+		OpenedAt:     timeOf(s.OpenedAt),
+		StartedAt:    timeOf(s.StartedAt),
+		LastSeenAt:   timeOf(s.LastSeenAt),
+		HealthySince: timeOf(s.HealthySince),
+		ResolvedAt:   timeOf(s.ResolvedAt),
+		Occurrences:  s.Occurrences,
+		Subjects:     each(s.Subjects, toSubject),
+		Fingerprints: s.Fingerprints,
+		Evidence:     each(s.Evidence, toEvidence),
+		Timeline:     each(s.Timeline, toEntry),
+		Remediations: each(s.Remediations, toRemediation),
+		Reason:       s.Reason,
+		Message:      s.Message,
+	}
+}
+
+// IncidentLabels returns the labels of an incident about that workload with that finding.
+func IncidentLabels(w cluster.Ref, k incident.Kind) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelWorkloadKind: LabelValue(w.Kind),
+		v1alpha1.LabelWorkloadName: LabelValue(w.Name),
+		v1alpha1.LabelFinding:      LabelValue(string(k)),
+	}
+}
+
+// LabelValue returns s where it is a valid label value (at most 63 characters), else its beginning and a hash of all of
+// it, which is the same every time.
+func LabelValue(s string) string {
+	if len(validation.IsValidLabelValue(s)) == 0 {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	var b strings.Builder
+	for _, r := range s {
+		if b.Len() >= 50 {
+			break
+		}
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || (b.Len() > 0 && strings.ContainsRune("-_.", r)) {
+			b.WriteRune(r)
+		}
+	}
+	if b.Len() > 0 {
+		b.WriteByte('-')
+	}
+	b.WriteString(hex.EncodeToString(sum[:6]))
+	return b.String()
+}
+
+func fromSubject(s *incident.Subject) v1alpha1.IncidentSubject {
+	return v1alpha1.IncidentSubject{
+		Replica: s.Replica, UID: s.UID, Node: s.Node, Container: s.Container, At: microOrNone(s.At), Restarts: s.Restarts,
+	}
+}
+
+func toSubject(s *v1alpha1.IncidentSubject) incident.Subject {
+	return incident.Subject{
+		Replica: s.Replica, UID: s.UID, Node: s.Node, Container: s.Container, At: timeOf(s.At), Restarts: s.Restarts,
+	}
+}
+
+func fromEntry(e *incident.Entry) v1alpha1.TimelineEntry {
+	return v1alpha1.TimelineEntry{At: micro(e.At), Reason: e.Reason, Message: e.Message}
+}
+
+func toEntry(e *v1alpha1.TimelineEntry) incident.Entry {
+	return incident.Entry{At: timeOf(&e.At), Reason: e.Reason, Message: e.Message}
+}
+
+func fromEvidence(e *incident.Evidence) v1alpha1.IncidentEvidence {
+	out := v1alpha1.IncidentEvidence{
+		Kind: string(e.Kind), At: microOrNone(e.At), Replica: e.Replica, Container: e.Container, Message: e.Message,
+		Lines: e.Lines, Points: each(e.Points, fromPoint), MemoryLimit: e.MemoryLimit,
+	}
+	if t := e.Termination; t != nil {
+		out.Termination = &v1alpha1.Termination{
+			ContainerID: t.ContainerID, ExitCode: t.ExitCode, Signal: t.Signal, Reason: t.Reason, Message: t.Message,
+			StartedAt: microOrNone(t.StartedAt), FinishedAt: microOrNone(t.FinishedAt),
+		}
+	}
+	return out
+}
+
+func toEvidence(e *v1alpha1.IncidentEvidence) incident.Evidence {
+	out := incident.Evidence{
+		Kind: incident.EvidenceKind(e.Kind), At: timeOf(e.At), Replica: e.Replica, Container: e.Container, Message: e.Message,
+		Lines: e.Lines, Points: each(e.Points, toPoint), MemoryLimit: e.MemoryLimit,
+	}
+	if t := e.Termination; t != nil {
+		out.Termination = &cluster.Termination{
+			ContainerID: t.ContainerID, ExitCode: t.ExitCode, Signal: t.Signal, Reason: t.Reason, Message: t.Message,
+			StartedAt: timeOf(t.StartedAt), FinishedAt: timeOf(t.FinishedAt),
+		}
+	}
+	return out
+}
+
+func fromPoint(p *metrics.Point) v1alpha1.UsagePoint {
+	out := v1alpha1.UsagePoint{At: micro(p.At)}
+	if p.CPUMilli != metrics.NotKnown {
+		out.CPUMillis = &p.CPUMilli
+	}
+	if p.MemoryBytes != metrics.NotKnown {
+		out.MemoryBytes = &p.MemoryBytes
+	}
+	return *out.DeepCopy() // the numbers are the object's own from here on
+}
+
+func toPoint(p *v1alpha1.UsagePoint) metrics.Point {
+	out := metrics.Point{At: timeOf(&p.At), CPUMilli: metrics.NotKnown, MemoryBytes: metrics.NotKnown}
+	if p.CPUMillis != nil {
+		out.CPUMilli = *p.CPUMillis
+	}
+	if p.MemoryBytes != nil {
+		out.MemoryBytes = *p.MemoryBytes
+	}
+	return out
+}
+
+func fromRemediation(r *incident.Remediation) v1alpha1.Remediation {
+	return v1alpha1.Remediation{
+		ID: r.ID, Remedy: v1alpha1.Remedy(r.Remedy), Replica: r.Replica, ReplicaUID: r.ReplicaUID,
+		IntendedAt: microOrNone(r.IntendedAt), FinishedAt: microOrNone(r.FinishedAt),
+		By: r.By, Outcome: string(r.Outcome), Reason: r.Reason, Message: r.Message,
+	}
+}
+
+func toRemediation(r *v1alpha1.Remediation) incident.Remediation {
+	return incident.Remediation{
+		ID: r.ID, Remedy: incident.Remedy(r.Remedy), Replica: r.Replica, ReplicaUID: r.ReplicaUID,
+		IntendedAt: timeOf(r.IntendedAt), FinishedAt: timeOf(r.FinishedAt),
+		By: r.By, Outcome: incident.Outcome(r.Outcome), Reason: r.Reason, Message: r.Message,
+	}
+}
