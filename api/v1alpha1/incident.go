@@ -111,6 +111,10 @@ type IncidentStatus struct {
 	// +optional
 	// +listType=atomic
 	Fingerprints []string `json:"fingerprints,omitempty"`
+	// forgottenUntil is the newest beginning among the occurrences whose fingerprint is not kept any more: what began at
+	// or before it was counted.
+	// +optional
+	ForgottenUntil *metav1.MicroTime `json:"forgottenUntil,omitempty"`
 }
 
 // WorkloadRef names a workload in the namespace of the object that refers to it.
@@ -143,6 +147,9 @@ type IncidentSubject struct {
 	// restarts of the container when it was last seen failing.
 	// +optional
 	Restarts int32 `json:"restarts,omitempty"`
+	// deaths of the container in this replica that are counted.
+	// +optional
+	Deaths int32 `json:"deaths,omitempty"`
 }
 
 // IncidentEvidence is facts copied at detection.
@@ -239,7 +246,13 @@ type Remediation struct {
 	// intendedAt is when the intent was written, before the action.
 	// +optional
 	IntendedAt *metav1.MicroTime `json:"intendedAt,omitempty"`
-	// finishedAt is when the outcome was written.
+	// attemptedAt is when the last attempt began.
+	// +optional
+	AttemptedAt *metav1.MicroTime `json:"attemptedAt,omitempty"`
+	// attempts counts how often the platform answered; a retry is the same remediation.
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+	// finishedAt is when the platform answered the last attempt.
 	// +optional
 	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
 	// by is the identity of the controller that wrote the last outcome.

@@ -43,15 +43,19 @@ func Recommendation(s *v1alpha1.AutoscalerStatus) (rec hpa.Recommendation, ok bo
 			return hpa.Step{Name: hpa.StepName(s.Name), Before: s.Before, After: s.After, Reason: hpa.Reason(s.Reason), Message: s.Message}
 		}),
 	}
-	for _, c := range s.Conditions {
-		if c.Type == v1alpha1.ConditionAccepted {
-			continue
+	for _, c := range Conditions(s.Conditions) {
+		if c.Type != v1alpha1.ConditionAccepted {
+			rec.Conditions = append(rec.Conditions, c)
 		}
-		rec.Conditions = append(rec.Conditions, hpa.Condition{
-			Type: c.Type, Status: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message,
-		})
 	}
 	return rec, true
+}
+
+// Conditions returns every condition of a status, in its order.
+func Conditions(list []metav1.Condition) []hpa.Condition {
+	return each(list, func(c *metav1.Condition) hpa.Condition {
+		return hpa.Condition{Type: c.Type, Status: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message}
+	})
 }
 
 // SetConditions sets the recommendation's conditions among list; a transition's time is the decision's. It reports

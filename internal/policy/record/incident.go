@@ -45,6 +45,8 @@ func Incident(in *incident.Incident) *v1alpha1.Incident {
 			Timeline:     each(in.Timeline, fromEntry),
 			Remediations: each(in.Remediations, fromRemediation),
 			Fingerprints: in.Fingerprints,
+
+			ForgottenUntil: microOrNone(in.ForgottenUntil),
 		},
 	}
 }
@@ -72,6 +74,9 @@ func ReadIncident(o *v1alpha1.Incident) incident.Incident {
 		Occurrences:  s.Occurrences,
 		Subjects:     each(s.Subjects, toSubject),
 		Fingerprints: s.Fingerprints,
+
+		ForgottenUntil: timeOf(s.ForgottenUntil),
+
 		Evidence:     each(s.Evidence, toEvidence),
 		Timeline:     each(s.Timeline, toEntry),
 		Remediations: each(s.Remediations, toRemediation),
@@ -114,13 +119,13 @@ func LabelValue(s string) string {
 
 func fromSubject(s *incident.Subject) v1alpha1.IncidentSubject {
 	return v1alpha1.IncidentSubject{
-		Replica: s.Replica, UID: s.UID, Node: s.Node, Container: s.Container, At: microOrNone(s.At), Restarts: s.Restarts,
+		Replica: s.Replica, UID: s.UID, Node: s.Node, Container: s.Container, At: microOrNone(s.At), Restarts: s.Restarts, Deaths: s.Deaths,
 	}
 }
 
 func toSubject(s *v1alpha1.IncidentSubject) incident.Subject {
 	return incident.Subject{
-		Replica: s.Replica, UID: s.UID, Node: s.Node, Container: s.Container, At: timeOf(s.At), Restarts: s.Restarts,
+		Replica: s.Replica, UID: s.UID, Node: s.Node, Container: s.Container, At: timeOf(s.At), Restarts: s.Restarts, Deaths: s.Deaths,
 	}
 }
 
@@ -185,7 +190,7 @@ func toPoint(p *v1alpha1.UsagePoint) metrics.Point {
 func fromRemediation(r *incident.Remediation) v1alpha1.Remediation {
 	return v1alpha1.Remediation{
 		ID: r.ID, Remedy: v1alpha1.Remedy(r.Remedy), Replica: r.Replica, ReplicaUID: r.ReplicaUID,
-		IntendedAt: microOrNone(r.IntendedAt), FinishedAt: microOrNone(r.FinishedAt),
+		IntendedAt: microOrNone(r.IntendedAt), AttemptedAt: microOrNone(r.AttemptedAt), FinishedAt: microOrNone(r.FinishedAt), Attempts: r.Attempts,
 		By: r.By, Outcome: string(r.Outcome), Reason: r.Reason, Message: r.Message,
 	}
 }
@@ -193,7 +198,7 @@ func fromRemediation(r *incident.Remediation) v1alpha1.Remediation {
 func toRemediation(r *v1alpha1.Remediation) incident.Remediation {
 	return incident.Remediation{
 		ID: r.ID, Remedy: incident.Remedy(r.Remedy), Replica: r.Replica, ReplicaUID: r.ReplicaUID,
-		IntendedAt: timeOf(r.IntendedAt), FinishedAt: timeOf(r.FinishedAt),
+		IntendedAt: timeOf(r.IntendedAt), AttemptedAt: timeOf(r.AttemptedAt), FinishedAt: timeOf(r.FinishedAt), Attempts: r.Attempts,
 		By: r.By, Outcome: incident.Outcome(r.Outcome), Reason: r.Reason, Message: r.Message,
 	}
 }

@@ -84,9 +84,9 @@ func (r random) incident() incident.Incident {
 		Workload: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: r.text(), UID: r.text()},
 		Kind:     kinds[r.IntN(len(kinds))], State: incident.Acting, Policy: r.text(), Cause: r.text(), Confidence: r.number(),
 		For: r.texts(), Against: r.texts(), OpenedAt: r.time(), StartedAt: r.time(), LastSeenAt: r.time(),
-		HealthySince: r.time(), ResolvedAt: r.time(), Occurrences: r.number(), Fingerprints: r.texts(),
+		HealthySince: r.time(), ResolvedAt: r.time(), Occurrences: r.number(), Fingerprints: r.texts(), ForgottenUntil: r.time(),
 		Subjects: some(r, func(r random) incident.Subject {
-			return incident.Subject{Replica: r.text(), UID: r.text(), Node: r.text(), Container: r.text(), At: r.time(), Restarts: r.number()}
+			return incident.Subject{Replica: r.text(), UID: r.text(), Node: r.text(), Container: r.text(), At: r.time(), Restarts: r.number(), Deaths: r.number()}
 		}),
 		Evidence: some(r, random.evidence),
 		Timeline: some(r, func(r random) incident.Entry {
@@ -95,7 +95,7 @@ func (r random) incident() incident.Incident {
 		Remediations: some(r, func(r random) incident.Remediation {
 			return incident.Remediation{
 				ID: r.text(), Remedy: incident.RemedyRestart, Replica: r.text(), ReplicaUID: r.text(), IntendedAt: r.time(),
-				FinishedAt: r.time(), By: r.text(), Outcome: incident.Pending, Reason: r.text(), Message: r.text(),
+				AttemptedAt: r.time(), Attempts: r.number(), FinishedAt: r.time(), By: r.text(), Outcome: incident.Pending, Reason: r.text(), Message: r.text(),
 			}
 		}),
 		Reason: r.text(), Message: r.text(),
