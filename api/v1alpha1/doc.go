@@ -3,7 +3,7 @@
 //
 // The types are data: what a field means and which values it may have is said here, in comments and in the markers from
 // which the CRDs in deploy/crds are generated. Nothing here decides or converts: package internal/policy turns specs
-// into what the engines work with, package internal/record writes their results into the statuses.
+// into what the engines work with, package internal/policy/record writes their results into the statuses.
 //
 // +kubebuilder:object:generate=true
 // +groupName=homeostat.dev

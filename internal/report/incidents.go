@@ -31,7 +31,7 @@ func Incidents(w io.Writer, list []incident.Incident, now time.Time) error {
 	rows := [][]string{{"NAMESPACE", "NAME", "STATE", "FINDING", "COUNT", "AGE", "CAUSE"}}
 	for _, in := range list {
 		rows = append(rows, []string{
-			in.Namespace, in.Name, string(in.State), string(in.Kind), fmt.Sprint(in.Occurrences), ago(now, in.OpenedAt), shorten(in.Cause, 100),
+			in.Namespace, in.Name, string(in.State), string(in.Kind), count(in.Occurrences), ago(now, in.OpenedAt), shorten(in.Cause, 100),
 		})
 	}
 	p.table(rows)
@@ -44,7 +44,7 @@ func Incident(w io.Writer, in incident.Incident, now time.Time) error {
 	p.line("%s/%s  %s on %s", in.Namespace, in.Name, in.Kind, in.Workload)
 	state := fmt.Sprintf("%s, opened %s ago", in.State, ago(now, in.OpenedAt))
 	if !in.ResolvedAt.IsZero() {
-		state += fmt.Sprintf(", resolved after %s", ago(in.ResolvedAt, in.OpenedAt))
+		state += ", resolved after " + ago(in.ResolvedAt, in.OpenedAt)
 	}
 	p.line("%s, seen %d times", state, in.Occurrences)
 	p.line("\nCause (%d %% sure)", in.Confidence)
@@ -112,8 +112,15 @@ func (p *printer) usage(points []metrics.Point, limit int64) {
 		return
 	}
 	for _, pt := range points {
-		n := int(pt.MemoryBytes * width / top)
-		p.line("      %s %9s %-*s %s", p.clock(pt.At), Bytes(pt.MemoryBytes), width, strings.Repeat("█", n), fmt.Sprintf("%dm cpu", pt.CPUMilli))
+		cpu := "cpu not known"
+		if pt.CPUMilli != metrics.NotKnown {
+			cpu = fmt.Sprintf("%dm cpu", pt.CPUMilli)
+		}
+		if pt.MemoryBytes == metrics.NotKnown {
+			p.line("      %s %9s %-*s %s", p.clock(pt.At), "?", width, "", cpu)
+			continue
+		}
+		p.line("      %s %9s %-*s %s", p.clock(pt.At), Bytes(pt.MemoryBytes), width, strings.Repeat("█", int(pt.MemoryBytes*width/top)), cpu)
 	}
 	if limit > 0 {
 		p.line("      limit    %9s %s", Bytes(limit), strings.Repeat("─", int(limit*width/top)))

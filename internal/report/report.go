@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -107,13 +108,13 @@ func (p *printer) proposals(list []hpa.MetricProposal) {
 	p.line("\nMetrics")
 	rows := [][]string{{"  METRIC", "NOW", "TARGET", "READY", "NOT READY", "MISSING", "IGNORED", "PROPOSES"}}
 	for _, m := range list {
-		proposes := fmt.Sprint(m.Replicas)
+		proposes := count(m.Replicas)
 		if m.Err != "" {
 			proposes = "-"
 		}
 		rows = append(rows, []string{
-			"  " + string(m.Metric.Resource), nowOf(m), Quantity(m.Metric, m.Metric.Target), fmt.Sprint(m.Ready),
-			fmt.Sprint(m.Unready.Count), fmt.Sprint(m.Missing.Count), fmt.Sprint(m.Ignored.Count), proposes,
+			"  " + string(m.Metric.Resource), nowOf(m), Quantity(m.Metric, m.Metric.Target), count(m.Ready),
+			count(m.Unready.Count), count(m.Missing.Count), count(m.Ignored.Count), proposes,
 		})
 	}
 	p.table(rows)
@@ -180,7 +181,7 @@ func (p *printer) steps(list []hpa.Step) {
 	for _, s := range list {
 		move := fmt.Sprintf("%d → %d", s.Before, s.After)
 		if s.Before == s.After {
-			move = fmt.Sprintf("%d", s.After)
+			move = count(s.After)
 		}
 		rows = append(rows, []string{"  " + string(s.Name), move, string(s.Reason), s.Message})
 	}
@@ -216,6 +217,8 @@ func (p *printer) conditions(list []hpa.Condition) {
 	}
 	p.table(rows)
 }
+
+func count(n int32) string { return strconv.Itoa(int(n)) }
 
 // ago prints the time between at and now in two units at most: 45s, 3m12s, 2h5m, 3d4h.
 func ago(now, at time.Time) string {

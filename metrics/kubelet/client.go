@@ -123,7 +123,7 @@ func (c *client) try(ctx context.Context, n Node, via Path, page string, read fu
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // what was wanted of it has been read
 	if resp.StatusCode != http.StatusOK {
 		return statusError(resp)
 	}

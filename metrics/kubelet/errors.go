@@ -87,16 +87,14 @@ func (e *NodeError) Unwrap() []error {
 // ClassOf returns the class of a scrape's error; empty if it has none. Where both ways failed it is that of the direct
 // one, because the other is only the fallback.
 func ClassOf(err error) Class {
-	var node *NodeError
-	if errors.As(err, &node) {
+	if node, ok := errors.AsType[*NodeError](err); ok {
 		for _, p := range node.Paths {
 			if p.Path == PathDirect {
 				return p.Class
 			}
 		}
 	}
-	var path *PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*PathError](err); ok {
 		return path.Class
 	}
 	return ""

@@ -108,8 +108,8 @@ func (s *schedule) finished(t *target, now time.Time) {
 	if t.gone {
 		return
 	}
-	missed := max(now.Sub(t.due), 0) / s.period
-	t.due = t.due.Add((missed + 1) * s.period)
+	late := max(now.Sub(t.due), 0)
+	t.due = t.due.Add(late - late%s.period + s.period)
 	heap.Push(&s.waiting, t)
 }
 

@@ -102,7 +102,7 @@ func MetricsSummary(rec *hpa.Recommendation) string {
 	parts := make([]string, 0, len(rec.Metrics))
 	for i := range rec.Metrics {
 		m := &rec.Metrics[i]
-		value, target := "", ""
+		var value, target string
 		if m.Metric.Type == hpa.Utilization {
 			value, target = strconv.FormatInt(m.Utilization, 10)+"%", strconv.FormatInt(m.Metric.Target, 10)+"%"
 		} else {
