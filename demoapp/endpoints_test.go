@@ -147,13 +147,13 @@ func TestMemoryLeakAndItsEnd(t *testing.T) {
 
 func TestCPULoad(t *testing.T) {
 	app := start(t, testOptions())
-	body := app.want(200, `"load":"ended"`, "/cpu-load?workers=2&millicores=500&seconds=0.4&wait=1")
+	body := app.want(200, `"load":"ended"`, "/cpu-load?workers=2&millicores=100&seconds=0.8&wait=1")
 	var got loadStarted
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Workers != 2 || got.Millicores != 500 || got.CPUSeconds == nil || *got.CPUSeconds < 0.1 {
-		t.Errorf("answer is %s, want more than half of 0.2 CPU seconds by 2 workers", body)
+	if got.Workers != 2 || got.Millicores != 100 || got.CPUSeconds == nil || *got.CPUSeconds < 0.04 {
+		t.Errorf("answer is %s, want more than half of 0.08 CPU seconds by 2 workers", body)
 	}
 	app.want(200, `"cpu_ms":2`, "/cpu-load?ms=20")
 	app.want(202, `"workers":3,"millicores":2100`, "/cpu-load?millicores=2100&seconds=0.1")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -141,13 +142,18 @@ func refuse(w http.ResponseWriter, err error) {
 	}
 }
 
+// writeJSON states the length, so that the answer is complete as soon as it is flushed: without it the end
+// of the body follows only after the endpoint has returned, which is too late for one that ends the process.
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
-		// The client went away: nobody is left to be told.
-		return
+	text, err := json.Marshal(body)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON"}`)
 	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)+1))
+	w.WriteHeader(status)
+	// The only error is that the client went away: nobody is left to be told.
+	_, _ = w.Write(append(text, '\n'))
 }
 
 func writeText(w http.ResponseWriter, status int, text string) {

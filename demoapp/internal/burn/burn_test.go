@@ -23,8 +23,8 @@ func processTime(t *testing.T) time.Duration {
 // the amount independent of how busy the machine is unless it is starved for the whole run.
 func TestRunReallyBurns(t *testing.T) {
 	for _, plan := range []Plan{
-		{Workers: 1, Share: 0.4, Duration: 500 * time.Millisecond},
-		{Workers: 2, Share: 0.2, Duration: 500 * time.Millisecond},
+		{Workers: 1, Share: 0.2, Duration: 800 * time.Millisecond},
+		{Workers: 2, Share: 0.1, Duration: 800 * time.Millisecond},
 	} {
 		asked := time.Duration(float64(plan.Workers) * plan.Share * float64(plan.Duration))
 		before := processTime(t)
