@@ -80,7 +80,7 @@ func (a *App) useKubernetes(ctx context.Context) error {
 			return fmt.Errorf("platform kubernetes: %w", err)
 		}
 		var g errgroup.Group
-		g.Go(func() error { return scraper.Run(ctx) })
+		g.Go(func() error { scraper.Run(ctx); return nil })
 		g.Go(func() error { a.sweep(ctx); return nil })
 		return g.Wait()
 	}
