@@ -94,5 +94,6 @@ func (c *cluster) startForward(ctx context.Context) error {
 	if err := c.supervisor.Await(ctx, limit, listening, ForwardComponent); err != nil {
 		return fmt.Errorf("wait for the forwarder: %w", err)
 	}
+	c.out.step("ports of this machine lead into the lab")
 	return nil
 }

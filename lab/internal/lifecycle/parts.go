@@ -122,16 +122,26 @@ func (c *cluster) startNodePart(ctx context.Context, client controlplane.Client,
 	}
 	switch name {
 	case n.Component(node.Kubelet):
-		return c.ensure(n.Kubelet(holder))
+		if err := c.ensure(n.Kubelet(holder)); err != nil {
+			return err
+		}
+		return c.awaitKubelet(ctx, client, n)
 	case n.Component(node.KubeProxy):
-		return c.ensure(n.KubeProxy())
+		if err := c.ensure(n.KubeProxy()); err != nil {
+			return err
+		}
+		return c.awaitKubeProxy(ctx, n)
 	}
 	// The pause image was there when the node was, so no archive is needed.
 	if err := c.startRuntime(ctx, n, ""); err != nil {
 		return err
 	}
 	if name == n.Component(node.Containerd) {
-		return nil
+		c.out.step("%s is healthy", name)
+		if _, running := c.supervisor.Running(n.Component(node.Kubelet)); !running {
+			return nil
+		}
+		return c.awaitKubelet(ctx, client, n)
 	}
 	return c.startAgents(ctx, client, n)
 }

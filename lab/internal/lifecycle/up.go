@@ -257,6 +257,10 @@ func (c *cluster) startAgents(ctx context.Context, client controlplane.Client, n
 	if err := c.ensure(n.Kubelet(holder), n.KubeProxy()); err != nil {
 		return err
 	}
+	return errors.Join(c.awaitKubelet(ctx, client, n), c.awaitKubeProxy(ctx, n))
+}
+
+func (c *cluster) awaitKubelet(ctx context.Context, client controlplane.Client, n node.Node) error {
 	ready := func(ctx context.Context) error {
 		return errors.Join(n.KubeletHealthy(ctx), client.NodeReady(ctx, n.Name))
 	}
@@ -264,6 +268,10 @@ func (c *cluster) startAgents(ctx context.Context, client controlplane.Client, n
 		return fmt.Errorf("wait for %s to be Ready: %w", n.Name, err)
 	}
 	c.out.step("%s: Ready", n.Name)
+	return nil
+}
+
+func (c *cluster) awaitKubeProxy(ctx context.Context, n node.Node) error {
 	if err := c.supervisor.Await(ctx, limit, n.KubeProxyHealthy, n.Component(node.KubeProxy)); err != nil {
 		return fmt.Errorf("wait for kube-proxy of %s: %w", n.Name, err)
 	}
