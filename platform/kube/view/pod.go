@@ -13,7 +13,8 @@ import (
 const (
 	// mirrorAnnotation marks the API server's image of a pod that a kubelet runs from a file.
 	mirrorAnnotation = "kubernetes.io/config.mirror"
-	systemNamespace  = "kube-system"
+	// SystemNamespace is where the cluster keeps its own parts.
+	SystemNamespace = "kube-system"
 )
 
 // criticalClasses are the priority classes that belong to the cluster itself.

@@ -175,7 +175,7 @@ func (b *building) finish(s *Sources, now time.Time) {
 	w := b.workload
 	slices.SortFunc(b.sets, byNumber)
 	b.describe()
-	w.System = w.Ref.Namespace == systemNamespace
+	w.System = w.Ref.Namespace == SystemNamespace
 	w.Self = s.Self.Namespace != "" && s.Self.Namespace == w.Ref.Namespace && w.Labels[selfLabel] == selfName
 	w.Replicas = make([]cluster.Replica, len(b.pods))
 	slices.SortFunc(b.pods, func(x, y *Pod) int { return cmp.Compare(x.Name, y.Name) })

@@ -1,0 +1,234 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/platform/kube/view"
+)
+
+// feed is one informer: the objects of one kind in one namespace, or in all.
+type feed struct {
+	kind     string
+	informer cache.SharedIndexInformer
+	link     *link
+}
+
+// feeds are the informers by kind; with a list of namespaces there are several of a kind.
+type feeds struct {
+	all []*feed
+
+	pods, owners, nodes, natives     []*feed
+	autoscalers, policies, incidents []*feed
+}
+
+// lister is the half of a typed client that an informer needs.
+type lister[L runtime.Object] interface {
+	List(ctx context.Context, opts metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
+}
+
+// listWatch reads through the typed client and lets the link follow its watches. A field selector may be empty.
+func listWatch[L runtime.Object](c lister[L], l *link, selector string) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+			opts.FieldSelector = selector
+			return c.List(ctx, opts)
+		},
+		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			opts.FieldSelector = selector
+			w, err := c.Watch(ctx, opts)
+			if err != nil {
+				l.failed(err)
+				return nil, err
+			}
+			return l.follow(w, opts), nil
+		},
+	}, c)
+}
+
+// watchKind makes the informer of one kind.
+func watchKind[L runtime.Object](p *Platform, kind, namespace string, c lister[L], example runtime.Object, indexers cache.Indexers) (*feed, error) {
+	name := kind
+	if namespace != "" {
+		name += " in " + namespace
+	}
+	f := &feed{kind: kind, link: p.contact.link(name, time.Now())}
+	f.informer = cache.NewSharedIndexInformer(listWatch(c, f.link, ""), example, 0, indexers)
+	err := f.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+		// Said by whoever waits for the view, and told by its age: not logged at every try.
+		f.link.failed(err)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch %s: %w", name, err)
+	}
+	if err := f.informer.SetTransform(p.transform); err != nil {
+		return nil, fmt.Errorf("watch %s: %w", name, err)
+	}
+	p.feeds.all = append(p.feeds.all, f)
+	return f, nil
+}
+
+// transform replaces objects by records, and strips the own ones of what nobody reads.
+func (p *Platform) transform(obj any) (any, error) {
+	if o, ok := obj.(metav1.Object); ok && o.GetManagedFields() != nil {
+		o.SetManagedFields(nil)
+	}
+	return p.records.Transform(obj)
+}
+
+// openFeeds makes every informer; nothing runs yet.
+func (p *Platform) openFeeds() error {
+	var err error
+	add := func(list *[]*feed, make func() (*feed, error)) {
+		if err != nil {
+			return
+		}
+		var f *feed
+		if f, err = make(); err == nil {
+			*list = append(*list, f)
+		}
+	}
+	core, own := p.clients.core, p.clients.own
+	add(&p.feeds.nodes, func() (*feed, error) {
+		return watchKind(p, "nodes", "", core.CoreV1().Nodes(), &corev1.Node{}, nil)
+	})
+	for _, ns := range p.namespaces() {
+		add(&p.feeds.pods, func() (*feed, error) {
+			return watchKind(p, "pods", ns, core.CoreV1().Pods(ns), &corev1.Pod{}, byNamespace())
+		})
+		add(&p.feeds.owners, func() (*feed, error) {
+			return watchKind(p, "deployments.apps", ns, core.AppsV1().Deployments(ns), &appsv1.Deployment{}, nil)
+		})
+		add(&p.feeds.owners, func() (*feed, error) {
+			return watchKind(p, "replicasets.apps", ns, core.AppsV1().ReplicaSets(ns), &appsv1.ReplicaSet{}, nil)
+		})
+		add(&p.feeds.owners, func() (*feed, error) {
+			return watchKind(p, "statefulsets.apps", ns, core.AppsV1().StatefulSets(ns), &appsv1.StatefulSet{}, nil)
+		})
+		add(&p.feeds.owners, func() (*feed, error) {
+			return watchKind(p, "daemonsets.apps", ns, core.AppsV1().DaemonSets(ns), &appsv1.DaemonSet{}, nil)
+		})
+		add(&p.feeds.owners, func() (*feed, error) {
+			return watchKind(p, "jobs.batch", ns, core.BatchV1().Jobs(ns), &batchv1.Job{}, nil)
+		})
+		add(&p.feeds.natives, func() (*feed, error) {
+			return watchKind(p, "horizontalpodautoscalers.autoscaling", ns, core.AutoscalingV2().HorizontalPodAutoscalers(ns),
+				&autoscalingv2.HorizontalPodAutoscaler{}, nil)
+		})
+		add(&p.feeds.autoscalers, func() (*feed, error) {
+			return watchKind(p, "autoscalers.homeostat.dev", ns, own.Autoscalers(ns), &v1alpha1.Autoscaler{}, nil)
+		})
+		add(&p.feeds.policies, func() (*feed, error) {
+			return watchKind(p, "healingpolicies.homeostat.dev", ns, own.HealingPolicies(ns), &v1alpha1.HealingPolicy{}, byNamespace())
+		})
+		add(&p.feeds.incidents, func() (*feed, error) {
+			return watchKind(p, "incidents.homeostat.dev", ns, own.Incidents(ns), &v1alpha1.Incident{}, cache.Indexers{workloadIndex: incidentWorkload})
+		})
+	}
+	return err
+}
+
+// eventReflectors feed the store of events. They are no part of the view: an event is evidence and never a trigger, so
+// that nothing waits for them.
+func (p *Platform) eventReflectors() []*cache.Reflector {
+	var out []*cache.Reflector
+	elsewhere := newContact(time.Now())
+	for _, ns := range p.namespaces() {
+		for _, selector := range view.EventSelectors() {
+			l := elsewhere.link("events", time.Now())
+			out = append(out, cache.NewReflectorWithOptions(
+				listWatch(p.clients.core.CoreV1().Events(ns), l, selector), &corev1.Event{}, p.events,
+				cache.ReflectorOptions{Name: strings.TrimSpace("events " + selector + " " + ns)},
+			))
+		}
+	}
+	return out
+}
+
+// namespaces returns what to watch; an empty name is all.
+func (p *Platform) namespaces() []string {
+	if len(p.opts.Namespaces) == 0 {
+		return []string{metav1.NamespaceAll}
+	}
+	return p.opts.Namespaces
+}
+
+const (
+	namespaceIndex = "namespace"
+	workloadIndex  = "workload"
+)
+
+func byNamespace() cache.Indexers {
+	return cache.Indexers{namespaceIndex: cache.MetaNamespaceIndexFunc}
+}
+
+// incidentWorkload indexes incidents by their workload.
+func incidentWorkload(obj any) ([]string, error) {
+	in, ok := obj.(*v1alpha1.Incident)
+	if !ok {
+		return nil, fmt.Errorf("index incident: got a %T", obj)
+	}
+	return []string{workloadKey(cluster.Ref{Kind: in.Status.Workload.Kind, Namespace: in.Namespace, Name: in.Status.Workload.Name})}, nil
+}
+
+// workloadKey names a workload whatever its UID.
+func workloadKey(r cluster.Ref) string { return r.Kind + "/" + r.Namespace + "/" + r.Name }
+
+// records returns what the feeds hold.
+func records[T any](list []*feed) []T {
+	var out []T
+	for _, f := range list {
+		for _, obj := range f.informer.GetStore().List() {
+			if r, ok := obj.(T); ok {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// indexed returns what the feeds hold under one value of an index.
+func indexed[T any](list []*feed, index, value string) []T {
+	var out []T
+	for _, f := range list {
+		objs, err := f.informer.GetIndexer().ByIndex(index, value)
+		if err != nil {
+			continue // the index does not exist, which no caller asks for
+		}
+		for _, obj := range objs {
+			if r, ok := obj.(T); ok {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// named returns the object of that name, the zero value if there is none. K tells kinds apart that share a list.
+func named[T any](list []*feed, namespace, name string, want func(T) bool) (found T, ok bool) {
+	key := cache.NewObjectName(namespace, name).String()
+	for _, f := range list {
+		obj, exists, err := f.informer.GetStore().GetByKey(key)
+		if err != nil || !exists {
+			continue
+		}
+		if r, is := obj.(T); is && (want == nil || want(r)) {
+			return r, true
+		}
+	}
+	return found, false
+}

@@ -1,0 +1,276 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/policy/record"
+	"github.com/homeostat/homeostat/metrics"
+	"github.com/homeostat/homeostat/platform/kube/view"
+	"github.com/homeostat/homeostat/platform/kube/write"
+)
+
+// orphanAfter is how long an incident stays active after it was last seen when its workload does not exist any more.
+const orphanAfter = 5 * time.Minute
+
+// Snapshot returns the present view.
+func (p *Platform) Snapshot(now time.Time) *cluster.Snapshot {
+	out := &cluster.Snapshot{At: now, Synced: p.Synced(), Stale: p.contact.stale(now), Nodes: map[string]cluster.Node{}}
+	for _, n := range records[*view.Node](p.feeds.nodes) {
+		out.Nodes[n.Name] = n.Node
+	}
+	out.Workloads = view.Workloads(view.Sources{
+		Pods: records[*view.Pod](p.feeds.pods), Owners: records[*view.Owner](p.feeds.owners),
+		Events: p.events, Notes: p.notes, OOM: p.oomEvents,
+		Self: view.Self{Namespace: p.opts.SelfNamespace, Pod: p.opts.SelfPod},
+	}, now)
+	return out
+}
+
+func (p *Platform) oomEvents(namespace, pod, container string) (int64, time.Time, bool) {
+	count, at, known := p.opts.Store.OOMEvents(metrics.Key{Namespace: namespace, Pod: pod, Container: container})
+	return int64(count), at, known
+}
+
+// Memory returns the view on the usage of the containers of one namespace.
+func (p *Platform) Memory(namespace string) healing.MemoryView {
+	return func(replica, container string) []metrics.Point {
+		return p.opts.Store.Points(metrics.Key{Namespace: namespace, Pod: replica, Container: container})
+	}
+}
+
+// PolicyFor returns the policy that governs the workload: the oldest HealingPolicy of its namespace that selects the
+// labels of its pod template. Under one that is not valid, and where none selects it, the default policy only observes.
+func (p *Platform) PolicyFor(w *cluster.Workload) (healing.Policy, bool) {
+	o := p.governing(w)
+	if o == nil {
+		return p.opts.Default, p.opts.WatchAll
+	}
+	if rule := p.rules.ofHealing(o); rule.invalid == "" {
+		return rule.policy, true
+	}
+	return p.opts.Default, true
+}
+
+// governing returns the HealingPolicy that governs the workload, nil for none.
+func (p *Platform) governing(w *cluster.Workload) *v1alpha1.HealingPolicy {
+	list := indexed[*v1alpha1.HealingPolicy](p.feeds.policies, namespaceIndex, w.Ref.Namespace)
+	byAge(list, func(o *v1alpha1.HealingPolicy) int64 { return o.CreationTimestamp.Unix() })
+	for _, o := range list {
+		if p.rules.ofHealing(o).selector.Matches(labels.Set(w.Labels)) {
+			return o
+		}
+	}
+	return nil
+}
+
+// Incidents returns the stored incidents of a workload, oldest first. What was saved here is in it at once. Workloads
+// are the same if kind and name are: an incident outlives a Deployment that is made again.
+func (p *Platform) Incidents(w cluster.Ref) []incident.Incident {
+	list := p.incidentsOf(w, time.Now())
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]incident.Incident, len(list))
+	for i, o := range list {
+		out[i] = record.ReadIncident(o)
+	}
+	slices.SortFunc(out, func(a, b incident.Incident) int {
+		if c := a.OpenedAt.Compare(b.OpenedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out
+}
+
+func (p *Platform) incidentsOf(w cluster.Ref, now time.Time) []*v1alpha1.Incident {
+	return p.own.over(indexed[*v1alpha1.Incident](p.feeds.incidents, workloadIndex, workloadKey(w)), w, now)
+}
+
+// openIncident names an active incident of the workload, the one with the smallest name; empty for none.
+func (p *Platform) openIncident(w cluster.Ref, now time.Time) string {
+	name := ""
+	for _, o := range p.incidentsOf(w, now) {
+		if incident.State(o.Status.State).Active() && (name == "" || o.Name < name) {
+			name = o.Name
+		}
+	}
+	return name
+}
+
+// Spent returns the times of the actions charged to the workload under the policy.
+func (p *Platform) Spent(pol healing.Policy, w cluster.Ref) []time.Time {
+	o, ok := named[*v1alpha1.HealingPolicy](p.feeds.policies, pol.Namespace, pol.Name, nil)
+	if pol.Name == "" || !ok {
+		return nil
+	}
+	return write.Spent(p.own.policy(o, time.Now()), w)
+}
+
+// Save creates the incident or replaces the version that it names.
+func (p *Platform) Save(ctx context.Context, in incident.Incident) (incident.Incident, error) {
+	cached, _ := named[*v1alpha1.Incident](p.feeds.incidents, in.Namespace, in.Name, nil)
+	stored, err := p.writer.SaveIncident(ctx, &in, p.own.incident(in.Namespace, in.Name, cached))
+	if err != nil {
+		return in, err //nolint:wrapcheck // it names the incident
+	}
+	p.own.saved(stored, time.Now())
+	// The informer may have shown it before it was noted here; then nobody would drop the note.
+	if shown, ok := named[*v1alpha1.Incident](p.feeds.incidents, in.Namespace, in.Name, nil); ok {
+		p.own.caughtUp(shown)
+	}
+	return record.ReadIncident(stored), nil
+}
+
+// Announce emits an event about the incident, on its workload and on the incident.
+func (p *Platform) Announce(_ context.Context, in incident.Incident, reason healing.Reason, message string) {
+	cached, _ := named[*v1alpha1.Incident](p.feeds.incidents, in.Namespace, in.Name, nil)
+	uid := ""
+	if o := p.own.incident(in.Namespace, in.Name, cached); o != nil {
+		uid = string(o.UID)
+	}
+	p.writer.Announce(&in, p.objectOf(in.Workload), uid, reason, message)
+}
+
+// objectOf returns the object that a workload is: the runs of a CronJob are one workload of kind Job with its name.
+func (p *Platform) objectOf(w cluster.Ref) cluster.Ref {
+	if w.Kind != cluster.KindJob {
+		return w
+	}
+	if _, ok := named(p.feeds.owners, w.Namespace, w.Name, func(o *view.Owner) bool { return o.Kind == cluster.KindJob }); !ok {
+		w.Kind = view.KindCronJob
+	}
+	return w
+}
+
+// Expire removes resolved incidents that are too old or too many, resolves those whose workload does not exist any
+// more, and brings the statuses of the HealingPolicies up to date. It goes on after an error and returns all of them.
+func (p *Platform) Expire(ctx context.Context, now time.Time) error {
+	snap := p.Snapshot(now)
+	if !snap.Synced {
+		return nil
+	}
+	var errs []error
+	errs = append(errs, p.reportPolicies(ctx, snap, now)...)
+	exists := make(map[string]bool, len(snap.Workloads))
+	for _, w := range snap.Workloads {
+		exists[workloadKey(w.Ref)] = true
+	}
+	byNamespace := map[string][]*v1alpha1.Incident{}
+	for _, o := range records[*v1alpha1.Incident](p.feeds.incidents) {
+		in := record.ReadIncident(o)
+		if in.State.Active() && !exists[workloadKey(in.Workload)] && snap.Stale < orphanAfter && now.Sub(in.LastSeenAt) > orphanAfter {
+			errs = append(errs, p.resolveOrphan(ctx, in, now))
+			continue
+		}
+		byNamespace[o.Namespace] = append(byNamespace[o.Namespace], o)
+	}
+	for _, list := range byNamespace {
+		for _, o := range expired(list, p.opts.KeepIncidents, p.opts.MaxIncidents, now) {
+			errs = append(errs, p.writer.RemoveIncident(ctx, o))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// resolveOrphan ends an incident that no pass will ever look at again.
+func (p *Platform) resolveOrphan(ctx context.Context, in incident.Incident, now time.Time) error {
+	in.State, in.ResolvedAt = incident.Resolved, now
+	in.Reason, in.Message = string(healing.ReasonResolved), fmt.Sprintf("%s does not exist any more", in.Workload)
+	in.Timeline = append(slices.Clone(in.Timeline), incident.Entry{At: now, Reason: in.Reason, Message: in.Message})
+	in.Timeline = in.Timeline[max(0, len(in.Timeline)-incident.MaxTimeline):]
+	if _, err := p.Save(ctx, in); err != nil && !errors.Is(err, control.ErrConflict) {
+		return err
+	}
+	return nil
+}
+
+// expired returns the resolved incidents of one namespace that have to go: those resolved longer than keep ago, and the
+// oldest of the rest until at most most are left. An active one never does.
+func expired(list []*v1alpha1.Incident, keep time.Duration, most int, now time.Time) []*v1alpha1.Incident {
+	var out, resolved []*v1alpha1.Incident
+	left := len(list)
+	for _, o := range list {
+		if incident.State(o.Status.State).Active() {
+			continue
+		}
+		if now.Sub(resolvedAt(o)) > keep {
+			out = append(out, o)
+			left--
+			continue
+		}
+		resolved = append(resolved, o)
+	}
+	byAge(resolved, func(o *v1alpha1.Incident) int64 { return resolvedAt(o).UnixNano() })
+	over := min(max(0, left-most), len(resolved))
+	return append(out, resolved[:over]...)
+}
+
+// resolvedAt is when the incident ended; one without that time counts from its creation.
+func resolvedAt(o *v1alpha1.Incident) time.Time {
+	if t := o.Status.ResolvedAt; t != nil {
+		return t.Time
+	}
+	return o.CreationTimestamp.Time
+}
+
+func (p *Platform) reportPolicies(ctx context.Context, snap *cluster.Snapshot, now time.Time) []error {
+	governs := map[string]int32{}
+	for _, w := range snap.Workloads {
+		if o := p.governing(w); o != nil {
+			governs[o.Namespace+"/"+o.Name]++
+		}
+	}
+	var errs []error
+	for _, o := range records[*v1alpha1.HealingPolicy](p.feeds.policies) {
+		o = p.own.policy(o, now)
+		err := p.writer.ReportPolicy(ctx, o, governs[o.Namespace+"/"+o.Name], p.rules.ofHealing(o).invalid, now)
+		if err != nil && !errors.Is(err, control.ErrConflict) {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// Capture fetches the log that is asked for.
+func (p *Platform) Capture(ctx context.Context, w *cluster.Workload, c healing.Capture) incident.Evidence {
+	return p.logs.Capture(ctx, w, c)
+}
+
+// Charge takes one action from the workload's budget, which is stored in the status of its HealingPolicy.
+func (p *Platform) Charge(ctx context.Context, pol healing.Policy, w cluster.Ref, remediationID string, now time.Time) error {
+	shown, ok := named[*v1alpha1.HealingPolicy](p.feeds.policies, pol.Namespace, pol.Name, nil)
+	stored, err := p.writer.Charge(ctx, pol, w, remediationID, now)
+	if err != nil {
+		return err //nolint:wrapcheck // it names the workload
+	}
+	if ok && stored.ResourceVersion != shown.ResourceVersion {
+		p.own.charged(stored, shown.ResourceVersion, time.Now())
+	}
+	return nil
+}
+
+// Carry carries out the action. An own, static or system pod was refused long before; here the last look says so again.
+func (p *Platform) Carry(ctx context.Context, a healing.Action) healing.Result {
+	pod, ok := named[*view.Pod](p.feeds.pods, a.Workload.Namespace, a.Replica, nil)
+	own := a.Workload.Namespace == p.opts.SelfNamespace && a.Replica == p.opts.SelfPod
+	if own || a.Workload.Namespace == view.SystemNamespace || ok && pod.Critical {
+		return healing.Result{
+			Outcome: incident.Failed, Reason: healing.ReasonProtected,
+			Message: fmt.Sprintf("pod %s belongs to the cluster or to this controller and is never acted on", a.Replica),
+		}
+	}
+	return p.writer.Carry(ctx, a)
+}

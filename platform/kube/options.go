@@ -1,0 +1,135 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/scale"
+
+	"github.com/homeostat/homeostat/api/client"
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/metrics"
+)
+
+// Defaults of Options.
+const (
+	DefaultSyncTimeout   = 2 * time.Minute
+	DefaultKeepIncidents = 24 * time.Hour
+	DefaultMaxIncidents  = 50
+)
+
+// Options say which cluster is watched and how.
+type Options struct {
+	// REST says how the API server is reached; required. It is copied.
+	REST *rest.Config
+	// Namespaces to watch; empty is all. Nodes are always watched.
+	Namespaces []string
+	// SelfNamespace and SelfPod say where this process runs, so that it never acts on itself; both may be empty. SelfPod
+	// defaults to Identity.
+	SelfNamespace, SelfPod string
+	// Store holds the usage of the containers; required.
+	Store *metrics.Store
+	// Log takes what client-go and the Platform say; nil is nowhere. It is the log of client-go for the whole process, which
+	// the first Platform sets.
+	Log *slog.Logger
+	// Identity of this controller; required.
+	Identity string
+	// WatchAll watches the workloads that no HealingPolicy selects too, under the Default policy.
+	WatchAll bool
+	// Default policy of the workloads that no HealingPolicy selects. Its mode is always Observe. Zero: healing.DefaultPolicy.
+	Default healing.Policy
+	// KeepIncidents is how long a resolved incident is kept. Default 24 h.
+	KeepIncidents time.Duration
+	// MaxIncidents is how many incidents a namespace keeps; the oldest resolved ones go first, an active one never does.
+	// Default 50.
+	MaxIncidents int
+	// SyncTimeout bounds how long Start waits for the first full view. Default 2 m.
+	SyncTimeout time.Duration
+}
+
+func (o Options) withDefaults() (Options, error) {
+	switch {
+	case o.REST == nil:
+		return o, errors.New("kube: REST is missing: it must say how the API server is reached")
+	case o.Store == nil:
+		return o, errors.New("kube: Store is missing")
+	case o.Identity == "":
+		return o, errors.New("kube: Identity is empty: it must name this controller")
+	case o.KeepIncidents < 0:
+		return o, fmt.Errorf("kube: KeepIncidents is %s, it must not be negative", o.KeepIncidents)
+	case o.MaxIncidents < 0:
+		return o, fmt.Errorf("kube: MaxIncidents is %d, it must not be negative", o.MaxIncidents)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if o.SelfPod == "" {
+		o.SelfPod = o.Identity
+	}
+	if o.KeepIncidents == 0 {
+		o.KeepIncidents = DefaultKeepIncidents
+	}
+	if o.MaxIncidents == 0 {
+		o.MaxIncidents = DefaultMaxIncidents
+	}
+	if o.SyncTimeout <= 0 {
+		o.SyncTimeout = DefaultSyncTimeout
+	}
+	if o.Default.BudgetPeriod == 0 {
+		o.Default = healing.DefaultPolicy()
+	}
+	// Acting needs a user who asked for it, and a place to store the budget: both are a HealingPolicy.
+	o.Default.Mode, o.Default.Namespace, o.Default.Name = healing.Observe, "", ""
+	return o, nil
+}
+
+// clients are all ways to the API server; they share one connection pool.
+type clients struct {
+	core   kubernetes.Interface
+	own    *client.Client
+	scales scale.ScalesGetter
+	mapper meta.RESTMapper
+	// ask is answered by an API server that works, its storage included.
+	ask func(context.Context) error
+}
+
+func newClients(cfg *rest.Config) (*clients, error) {
+	own, err := client.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make clients: %w", err)
+	}
+	hc, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make clients: %w", err)
+	}
+	compact := rest.CopyConfig(cfg) // lists of pods are a third of their size as protobuf; what is written is small and stays JSON
+	compact.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	core, err := kubernetes.NewForConfigAndClient(compact, hc)
+	if err != nil {
+		return nil, fmt.Errorf("make clients: %w", err)
+	}
+	discovery := memory.NewMemCacheClient(core.Discovery())
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(discovery)
+	scales, err := scale.NewForConfig(cfg, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(core.Discovery()))
+	if err != nil {
+		return nil, fmt.Errorf("make clients: %w", err)
+	}
+	probe := core.Discovery().RESTClient()
+	return &clients{
+		core: core, own: own, scales: scales, mapper: mapper,
+		ask: func(ctx context.Context) error {
+			// Open to every authenticated client, and red while the API server cannot reach its storage.
+			return probe.Get().AbsPath("/readyz").Do(ctx).Error()
+		},
+	}, nil
+}

@@ -1,0 +1,298 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+
+	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/metrics/kubelet"
+	"github.com/homeostat/homeostat/platform/kube/podlog"
+	"github.com/homeostat/homeostat/platform/kube/view"
+	"github.com/homeostat/homeostat/platform/kube/write"
+)
+
+// component is the source of the events.
+const component = "homeostat"
+
+// bridge sends the log of client-go to slog. klog has one sink per process, so the first Platform sets it.
+var bridge sync.Once //nolint:gochecknoglobals // klog's sink is one per process
+
+// Platform is one cluster. Make it with New, then Start; it ends with Stop or the context of Start. Its methods are safe
+// for concurrent use.
+type Platform struct {
+	opts    Options
+	log     *slog.Logger
+	clients *clients
+	contact *contact
+	records *view.Records
+	events  *view.Events
+	notes   *view.Notes
+	feeds   feeds
+	writer  *write.Writer
+	logs    *podlog.Capturer
+	changed *signal
+	own     *ownWrites
+	rules   *rules
+	scales  *scaleCache
+
+	broadcaster record.EventBroadcaster
+	stop        context.CancelFunc
+	running     sync.WaitGroup
+	mu          sync.Mutex
+}
+
+var (
+	_ control.ScalingSource = (*Platform)(nil)
+	_ control.ScalingWriter = (*Platform)(nil)
+	_ control.HealingSource = (*Platform)(nil)
+	_ control.IncidentStore = (*Platform)(nil)
+	_ control.Surgeon       = (*Platform)(nil)
+	_ kubelet.Nodes         = (*Platform)(nil)
+)
+
+// New returns a Platform that does nothing yet. The API server is not asked. What New opened is closed by Stop, also
+// where Start was never called.
+func New(o Options) (*Platform, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	bridge.Do(func() { klog.SetSlogLogger(o.Log) })
+	c, err := newClients(o.REST)
+	if err != nil {
+		return nil, fmt.Errorf("kube: %w", err)
+	}
+	p := &Platform{
+		opts: o, log: o.Log, clients: c, contact: newContact(time.Now()), records: view.NewRecords(),
+		events: view.NewEvents(), notes: view.NewNotes(), logs: podlog.New(c.core), changed: newSignal(), own: newOwnWrites(),
+		rules: newRules(), scales: newScaleCache(),
+	}
+	if err := p.openFeeds(); err != nil {
+		return nil, fmt.Errorf("kube: %w", err)
+	}
+	if err := p.listen(); err != nil {
+		return nil, fmt.Errorf("kube: %w", err)
+	}
+	p.broadcaster = record.NewBroadcaster()
+	p.writer, err = write.New(write.Options{
+		Core: c.core, Own: c.own, Scales: c.scales, Mapper: c.mapper,
+		Events: p.broadcaster.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: component}),
+	})
+	if err != nil {
+		p.broadcaster.Shutdown()
+		return nil, fmt.Errorf("kube: %w", err)
+	}
+	return p, nil
+}
+
+// Start starts the informers and waits for the first full view, for SyncTimeout at most. The error names what could not
+// be read and why. Everything ends when ctx does, or with Stop. It must be called once.
+func (p *Platform) Start(ctx context.Context) error {
+	p.mu.Lock()
+	if p.stop != nil {
+		p.mu.Unlock()
+		return errors.New("kube: started twice")
+	}
+	run, stop := context.WithCancel(ctx)
+	p.stop = stop
+	p.mu.Unlock()
+
+	p.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: p.clients.core.CoreV1().Events("")})
+	for _, f := range p.feeds.all {
+		p.running.Go(func() { f.informer.RunWithContext(run) })
+	}
+	for _, r := range p.eventReflectors() {
+		p.running.Go(func() { r.RunWithContext(run) })
+	}
+	p.running.Go(func() { p.contact.probe(run, p.clients.ask) })
+
+	sync, cancel := context.WithTimeout(run, p.opts.SyncTimeout)
+	defer cancel()
+	if err := p.WaitSynced(sync); err != nil {
+		stop()
+		return err
+	}
+	p.log.InfoContext(ctx, "cluster view is complete", "pods", len(records[*view.Pod](p.feeds.pods)),
+		"nodes", len(records[*view.Node](p.feeds.nodes)))
+	return nil
+}
+
+// Stop ends everything that New and Start began and waits for it. It may be called again.
+func (p *Platform) Stop() {
+	p.mu.Lock()
+	if p.stop != nil {
+		p.stop()
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+	p.changed.end()
+	p.broadcaster.Shutdown()
+}
+
+// Synced reports whether every list has been read once.
+func (p *Platform) Synced() bool {
+	for _, f := range p.feeds.all {
+		if !f.informer.HasSynced() {
+			return false
+		}
+	}
+	return true
+}
+
+// WaitSynced returns when every list has been read once. If ctx ends before, the error names what is missing and why.
+func (p *Platform) WaitSynced(ctx context.Context) error {
+	synced := make([]cache.DoneChecker, 0, len(p.feeds.all))
+	for _, f := range p.feeds.all {
+		synced = append(synced, f.informer.HasSyncedChecker())
+	}
+	if cache.WaitFor(ctx, "", synced...) {
+		return nil
+	}
+	var missing []string
+	var why []error
+	for _, f := range p.feeds.all {
+		if f.informer.HasSynced() {
+			continue
+		}
+		missing = append(missing, f.link.name)
+		if err := f.link.failure(); err != nil {
+			why = append(why, err)
+		}
+	}
+	why = append(why, ctx.Err())
+	return fmt.Errorf("read %s: %w", strings.Join(missing, ", "), errors.Join(why...))
+}
+
+// Changed delivers when something in the view has changed, a few times a second at most.
+func (p *Platform) Changed() <-chan struct{} { return p.changed.out }
+
+// Nodes lists the kubelets.
+func (p *Platform) Nodes() []kubelet.Node {
+	list := records[*view.Node](p.feeds.nodes)
+	out := make([]kubelet.Node, 0, len(list))
+	for _, n := range list {
+		out = append(out, kubelet.Node{Name: n.Name, Address: n.Address, Port: int(n.Port)})
+	}
+	return out
+}
+
+// listen notes what only the moment of a change tells, and passes on that there was one.
+func (p *Platform) listen() error {
+	view := cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc:    func(any, bool) { p.changed.send() },
+		UpdateFunc: p.updated,
+		DeleteFunc: p.deleted,
+	}
+	for _, list := range [][]*feed{p.feeds.pods, p.feeds.owners, p.feeds.nodes} {
+		if err := addHandler(list, view); err != nil {
+			return err
+		}
+	}
+	err := addHandler(p.feeds.autoscalers, cache.ResourceEventHandlerDetailedFuncs{DeleteFunc: func(obj any) {
+		if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
+			p.writer.Forget(name.Namespace, name.Name)
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	return addHandler(p.feeds.incidents, cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc:    func(obj any, _ bool) { p.own.caughtUp(obj) },
+		UpdateFunc: func(_, obj any) { p.own.caughtUp(obj) },
+		DeleteFunc: p.own.deleted,
+	})
+}
+
+func addHandler(list []*feed, h cache.ResourceEventHandler) error {
+	for _, f := range list {
+		if _, err := f.informer.AddEventHandler(h); err != nil {
+			return fmt.Errorf("watch %s: %w", f.kind, err)
+		}
+	}
+	return nil
+}
+
+func (p *Platform) updated(old, now any) {
+	before, ok := old.(*view.Owner)
+	if after, is := now.(*view.Owner); ok && is {
+		p.notes.Updated(before, after, time.Now().UTC())
+	}
+	p.changed.send()
+}
+
+func (p *Platform) deleted(obj any) {
+	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = gone.Obj
+	}
+	switch o := obj.(type) {
+	case *view.Owner:
+		p.notes.Deleted(o)
+	case *view.Pod:
+		p.opts.Store.Forget(o.Namespace, o.Name)
+	}
+	p.changed.send()
+}
+
+// signalEvery bounds how often a signal is passed on.
+const signalEvery = 200 * time.Millisecond
+
+// signal turns a stream of changes into a few wake-ups. It never blocks its sender.
+type signal struct {
+	out   chan struct{}
+	mu    sync.Mutex
+	timer *time.Timer
+	last  time.Time
+	ended bool
+}
+
+func newSignal() *signal { return &signal{out: make(chan struct{}, 1)} }
+
+// send passes the signal on, at once or when signalEvery is over.
+func (s *signal) send() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.timer != nil {
+		return
+	}
+	wait := signalEvery - time.Since(s.last)
+	if wait <= 0 {
+		s.pass()
+		return
+	}
+	s.timer = time.AfterFunc(wait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.timer = nil
+		s.pass()
+	})
+}
+
+// pass must be called with the lock held.
+func (s *signal) pass() {
+	s.last = time.Now()
+	select {
+	case s.out <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+func (s *signal) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}

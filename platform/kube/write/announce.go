@@ -1,0 +1,67 @@
+package write
+
+import (
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+// maxEventMessage is what the API server takes as an event's message (validation of core/v1 events), in bytes.
+const maxEventMessage = 1024
+
+// Announce emits an event about the incident on the object that the workload is (its kind and name, which for the runs
+// of a CronJob are not those of the incident's workload) and on the incident itself. It does not block.
+func (w *Writer) Announce(in *incident.Incident, workload cluster.Ref, uid string, reason healing.Reason, message string) {
+	kind := eventType(reason)
+	message = shorten(message)
+	if version := apiVersionOf(workload.Kind); version != "" {
+		w.events.Event(&corev1.ObjectReference{
+			APIVersion: version, Kind: workload.Kind, Namespace: workload.Namespace, Name: workload.Name, UID: types.UID(workload.UID),
+		}, kind, string(reason), shorten(message+" (incident "+in.Name+")"))
+	}
+	w.events.Event(&corev1.ObjectReference{
+		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindIncident, Namespace: in.Namespace, Name: in.Name, UID: types.UID(uid),
+	}, kind, string(reason), message)
+}
+
+// eventType is Normal for what went as intended and Warning for everything else.
+func eventType(r healing.Reason) string {
+	switch r { //nolint:exhaustive // the others are warnings
+	case healing.ReasonResolved, healing.ReasonRemediationStart, healing.ReasonSucceeded, healing.ReasonCarriedOut,
+		healing.ReasonRecovered, healing.ReasonReplicaGone, healing.ReasonTakenOver:
+		return corev1.EventTypeNormal
+	default:
+		return corev1.EventTypeWarning
+	}
+}
+
+// apiVersionOf returns the version of a watched kind, empty for one that is only named.
+func apiVersionOf(kind string) string {
+	switch kind {
+	case cluster.KindDeployment, cluster.KindReplicaSet, cluster.KindStatefulSet, cluster.KindDaemonSet:
+		return "apps/v1"
+	case cluster.KindJob, "CronJob":
+		return "batch/v1"
+	case cluster.KindPod:
+		return "v1"
+	default:
+		return ""
+	}
+}
+
+func shorten(s string) string {
+	if len(s) <= maxEventMessage {
+		return s
+	}
+	end := maxEventMessage - len("…")
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}

@@ -1,0 +1,255 @@
+package write
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/policy/record"
+)
+
+const (
+	// minorEvery bounds how often a status is written in which only values and sentences have changed; an HPA's is
+	// written every 15 s too.
+	minorEvery = 15 * time.Second
+	// noMetricsAfter is how long metrics must have been away before that is an event: a new target's first samples take
+	// a few scrapes.
+	noMetricsAfter = 30 * time.Second
+
+	reasonAccepted     = "Accepted"
+	reasonUpdateFailed = "FailedUpdateScale"
+
+	eventScaled       = "Scaled"
+	eventScaleLimited = "ScaleLimited"
+	eventNoMetrics    = "NoMetrics"
+)
+
+// reported is what was last written of one Autoscaler.
+type reported struct {
+	object *v1alpha1.Autoscaler
+	// over is the resourceVersion that the cache showed then: while it still does, object is the newer of both.
+	over string
+	at   time.Time
+	// noMetricsSince is the beginning of the absence of metrics that was last said in an event.
+	noMetricsSince metav1.Time
+}
+
+// Outcome is one decision and what became of it.
+type Outcome struct {
+	Autoscaler     control.Autoscaler
+	Recommendation hpa.Recommendation
+	// Err is the error of the scale or of the observation, nil for none.
+	Err error
+}
+
+// scaled reports whether the number of replicas was written.
+func (o *Outcome) scaled() bool {
+	return o.Err == nil && o.decided() && o.Recommendation.Change() && o.Autoscaler.Mode == control.Active
+}
+
+// decided reports whether a number was decided at all.
+func (o *Outcome) decided() bool {
+	return o.Autoscaler.Invalid == "" && o.Autoscaler.Mode != control.Paused &&
+		o.Recommendation.Reason != control.ReasonTargetUnavailable
+}
+
+// Report writes the outcome into the status of the Autoscaler (cached is the object as the cache shows it) and emits
+// events. A status that says the same is not written; one in which only values and sentences differ at most every 15 s.
+func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outcome) error {
+	key := cached.Namespace + "/" + cached.Name
+	last := w.lastReport(key)
+	known := cached
+	if last.object != nil && last.over == cached.ResourceVersion && last.object.UID == cached.UID {
+		known = last.object
+	}
+	if o.scaled() {
+		w.say(cached, corev1.EventTypeNormal, eventScaled, fmt.Sprintf("scaled %s from %d to %d: %s",
+			o.Autoscaler.Target, o.Recommendation.Current, o.Recommendation.Desired, o.Recommendation.Message))
+	}
+	next := statusAfter(&known.Status, &o)
+	write, minor := differs(&known.Status, next)
+	if write && minor && o.Recommendation.At.Sub(last.at) < minorEvery {
+		write = false
+	}
+	if !write {
+		w.sayNoMetrics(key, cached, next, &o)
+		return nil
+	}
+	stored, err := w.storeStatus(ctx, known, next, &o)
+	if err != nil {
+		return err
+	}
+	w.keepReport(key, reported{
+		object: stored, over: cached.ResourceVersion, at: o.Recommendation.At, noMetricsSince: last.noMetricsSince,
+	})
+	w.sayLimited(cached, &known.Status, next)
+	w.sayNoMetrics(key, cached, next, &o)
+	return nil
+}
+
+// Forget drops what is remembered of an Autoscaler that is gone.
+func (w *Writer) Forget(namespace, name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.reported, namespace+"/"+name)
+}
+
+func (w *Writer) lastReport(key string) reported {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reported[key]
+}
+
+func (w *Writer) keepReport(key string, r reported) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reported[key] = r
+}
+
+// storeStatus writes the status, and once more over what somebody else wrote meanwhile.
+func (w *Writer) storeStatus(ctx context.Context, known *v1alpha1.Autoscaler, next *v1alpha1.AutoscalerStatus, o *Outcome) (*v1alpha1.Autoscaler, error) {
+	autoscalers := w.own.Autoscalers(known.Namespace)
+	obj := known.DeepCopy()
+	obj.Status = *next
+	for range casAttempts {
+		stored, err := autoscalers.UpdateStatus(ctx, obj, metav1.UpdateOptions{})
+		switch {
+		case err == nil:
+			return stored, nil
+		case apierrors.IsNotFound(err):
+			return nil, fmt.Errorf("write status of %s: %w", o.Autoscaler.Ref, control.ErrConflict)
+		case !apierrors.IsConflict(err):
+			return nil, fmt.Errorf("write status of %s: %w", o.Autoscaler.Ref, err)
+		}
+		if obj, err = autoscalers.Get(ctx, known.Name, metav1.GetOptions{}); err != nil {
+			return nil, fmt.Errorf("write status of %s: %w", o.Autoscaler.Ref, err)
+		}
+		if obj.UID != known.UID {
+			break // another object of that name
+		}
+		obj.Status = *statusAfter(&obj.Status, o)
+	}
+	return nil, fmt.Errorf("write status of %s: %w", o.Autoscaler.Ref, control.ErrConflict)
+}
+
+// statusAfter returns the status after the outcome.
+func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.AutoscalerStatus {
+	next, rec, a := old.DeepCopy(), &o.Recommendation, &o.Autoscaler
+	next.ObservedGeneration = a.Generation
+	accepted := metav1.Condition{
+		Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: reasonAccepted,
+		Message:            "the spec is valid, and nothing else scales the target",
+		ObservedGeneration: a.Generation, LastTransitionTime: metav1.NewTime(rec.At),
+	}
+	if a.Invalid != "" {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, a.InvalidReason, a.Invalid
+		if accepted.Reason == "" {
+			accepted.Reason = string(control.ReasonInvalidSpec)
+		}
+	}
+	meta.SetStatusCondition(&next.Conditions, accepted)
+	record.SetConditions(&next.Conditions, rec, a.Generation)
+	next.LastDecision = record.Decision(rec)
+	if !o.decided() {
+		next.LastDecision.Current, next.LastDecision.Proposed = old.CurrentReplicas, old.CurrentReplicas
+		next.LastDecision.Desired = old.CurrentReplicas
+		return next
+	}
+	next.CurrentReplicas, next.DesiredReplicas = rec.Current, rec.Desired
+	next.CurrentMetrics, next.MetricsSummary = record.CurrentMetrics(rec), record.MetricsSummary(rec)
+	switch {
+	case o.scaled():
+		next.CurrentReplicas = rec.Desired
+		at := metav1.NewTime(rec.At)
+		next.LastScaleTime = &at
+		if len(old.LastChanges) == 0 || !old.LastChanges[0].Time.Time.Equal(next.LastDecision.Time.Time) {
+			next.LastChanges = record.AddChange(old.LastChanges, rec)
+		}
+	case o.Err != nil && !errors.Is(o.Err, control.ErrConflict):
+		meta.SetStatusCondition(&next.Conditions, metav1.Condition{
+			Type: v1alpha1.ConditionAbleToScale, Status: metav1.ConditionFalse, Reason: reasonUpdateFailed, Message: o.Err.Error(),
+			ObservedGeneration: a.Generation, LastTransitionTime: metav1.NewTime(rec.At),
+		})
+	}
+	next.ReplicasSummary = record.ReplicasSummary(next.CurrentReplicas, next.DesiredReplicas)
+	return next
+}
+
+// differs reports whether the status has to be written, and whether only values and sentences differ. That a decision
+// was made later, from later samples, is no difference.
+func differs(old, next *v1alpha1.AutoscalerStatus) (write, minor bool) {
+	if outline(old) != outline(next) {
+		return true, false
+	}
+	a, b := old.DeepCopy(), next.DeepCopy()
+	for _, s := range []*v1alpha1.AutoscalerStatus{a, b} {
+		if s.LastDecision == nil {
+			continue
+		}
+		s.LastDecision.Time = metav1.MicroTime{}
+		for i := range s.LastDecision.Metrics {
+			s.LastDecision.Metrics[i].OldestSample = nil
+		}
+	}
+	return !apiequality.Semantic.DeepEqual(a, b), true
+}
+
+// outline is what a person would call another state.
+func outline(s *v1alpha1.AutoscalerStatus) string {
+	out := fmt.Sprint(s.ObservedGeneration, s.CurrentReplicas, s.DesiredReplicas, len(s.LastChanges))
+	if len(s.LastChanges) > 0 {
+		out += s.LastChanges[0].Time.String()
+	}
+	if s.LastDecision != nil {
+		out += s.LastDecision.Reason
+	}
+	for _, c := range s.Conditions {
+		out += fmt.Sprint(" ", c.Type, c.Status, c.Reason)
+	}
+	return out
+}
+
+// sayLimited emits an event when another limit begins to hold the number.
+func (w *Writer) sayLimited(a *v1alpha1.Autoscaler, old, next *v1alpha1.AutoscalerStatus) {
+	was := meta.FindStatusCondition(old.Conditions, v1alpha1.ConditionScalingLimited)
+	is := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionScalingLimited)
+	if is == nil || is.Status != metav1.ConditionTrue || was != nil && was.Status == is.Status && was.Reason == is.Reason {
+		return
+	}
+	w.say(a, corev1.EventTypeNormal, eventScaleLimited, is.Reason+": "+is.Message)
+}
+
+// sayNoMetrics emits an event, once, when metrics have been away for noMetricsAfter.
+func (w *Writer) sayNoMetrics(key string, a *v1alpha1.Autoscaler, next *v1alpha1.AutoscalerStatus, o *Outcome) {
+	is := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionScalingActive)
+	if is == nil || is.Status != metav1.ConditionFalse || !o.decided() || is.Reason == string(hpa.ReasonScalingDisabled) ||
+		o.Recommendation.At.Sub(is.LastTransitionTime.Time) < noMetricsAfter {
+		return
+	}
+	w.mu.Lock()
+	last := w.reported[key]
+	said := last.noMetricsSince.Equal(&is.LastTransitionTime)
+	last.noMetricsSince = is.LastTransitionTime
+	w.reported[key] = last
+	w.mu.Unlock()
+	if !said {
+		w.say(a, corev1.EventTypeWarning, eventNoMetrics, is.Message)
+	}
+}
+
+func (w *Writer) say(a *v1alpha1.Autoscaler, kind, reason, message string) {
+	w.events.Event(&corev1.ObjectReference{
+		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindAutoscaler, Namespace: a.Namespace, Name: a.Name, UID: a.UID,
+		ResourceVersion: a.ResourceVersion,
+	}, kind, reason, shorten(message))
+}

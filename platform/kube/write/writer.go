@@ -1,0 +1,54 @@
+package write
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/scale"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/homeostat/homeostat/api/client"
+)
+
+// Options are the clients that a Writer writes with; all are required.
+type Options struct {
+	Core kubernetes.Interface
+	Own  *client.Client
+	// Scales and Mapper reach the scale subresource of any kind.
+	Scales scale.ScalesGetter
+	Mapper meta.RESTMapper
+	// Events takes the events; it must not block.
+	Events record.EventRecorder
+}
+
+// Writer is the one writer. Make it with New.
+type Writer struct {
+	core   kubernetes.Interface
+	own    *client.Client
+	scales scale.ScalesGetter
+	mapper meta.RESTMapper
+	events record.EventRecorder
+
+	mu       sync.Mutex
+	reported map[string]reported // by namespace/name of the Autoscaler
+}
+
+// New returns a Writer.
+func New(o Options) (*Writer, error) {
+	for name, missing := range map[string]bool{
+		"Core": o.Core == nil, "Own": o.Own == nil, "Scales": o.Scales == nil, "Mapper": o.Mapper == nil, "Events": o.Events == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("write: %s is missing", name)
+		}
+	}
+	return &Writer{
+		core: o.Core, own: o.Own, scales: o.Scales, mapper: o.Mapper, events: o.Events, reported: map[string]reported{},
+	}, nil
+}
+
+// errNoIdentity says that a write would not be guarded.
+var errNoIdentity = errors.New("the replica's UID is not known, so that another pod of its name could be hit")
