@@ -4,8 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X github.com/homeostat/homeostat/internal/cli.version=$(VERSION)
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags
 TOOL := go tool -modfile=go.tools.mod
 
 # Options of the lab: NODES=2, HPA=stock, METRICS_SERVER=1.
@@ -22,8 +21,8 @@ E2E ?= auto
 .PHONY: build
 build: ## build bin/homeostat and bin/demoapp
 	@mkdir -p bin
-	$(GO_BUILD) -o bin/homeostat ./cmd/homeostat
-	$(GO_BUILD) -o bin/demoapp ./cmd/demoapp
+	$(GO_BUILD) '-s -w -X github.com/homeostat/homeostat/internal/cli.version=$(VERSION)' -o bin/homeostat ./cmd/homeostat
+	$(GO_BUILD) '-s -w -X main.version=$(VERSION)' -o bin/demoapp ./cmd/demoapp
 
 .PHONY: $(LAB)
 $(LAB):
