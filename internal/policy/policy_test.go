@@ -1,0 +1,262 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+const deployed = "../../deploy"
+
+func ptr[T any](v T) *T { return &v }
+
+func parse(t *testing.T, text string) File {
+	t.Helper()
+	f, err := ParseFile(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func autoscaler(spec string) string {
+	return "apiVersion: homeostat.dev/v1alpha1\nkind: Autoscaler\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {kind: Deployment, name: web}\n" + spec
+}
+
+func TestAnAutoscalerWithoutMoreHasKubernetesDefaults(t *testing.T) {
+	t.Parallel()
+	f := parse(t, autoscaler("  maxReplicas: 4"))
+	got, err := Autoscaling(&f.Autoscalers[0].Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hpa.Policy{
+		Min: 1, Max: 4, Metrics: []hpa.Metric{{Resource: hpa.CPU, Type: hpa.Utilization, Target: 80}},
+		Tolerance: 0.1, DownscaleStabilization: 5 * time.Minute, CPUInitializationPeriod: 5 * time.Minute,
+		InitialReadinessDelay: 30 * time.Second, Health: hpa.HealthPolicy{HoldOnIncident: true, CrashLoopIsNoCapacity: true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if mode, err := Mode(&f.Autoscalers[0].Spec); mode != control.Active || err != nil {
+		t.Errorf("Mode = %s, %v", mode, err)
+	}
+}
+
+func TestEveryFieldOfAnAutoscalerReachesTheEngine(t *testing.T) {
+	t.Parallel()
+	f := parse(t, autoscaler(`
+  minReplicas: 2
+  maxReplicas: 10
+  mode: DryRun
+  metrics:
+  - type: Resource
+    resource: {name: cpu, target: {type: AverageValue, averageValue: 0.5}}
+  - type: Resource
+    resource: {name: memory, target: {type: AverageValue, averageValue: 256Mi}}
+  - type: Resource
+    resource: {name: memory, target: {type: Utilization, averageUtilization: 70}}
+  behavior:
+    scaleUp:
+      stabilizationWindowSeconds: 0
+      selectPolicy: Min
+      tolerance: 0.05
+      policies: [{type: Pods, value: 4, periodSeconds: 15}, {type: Percent, value: 100, periodSeconds: 60}]
+    scaleDown: {stabilizationWindowSeconds: 60}
+  timing: {cpuInitializationPeriod: 0s, initialReadinessDelay: 1m30s}
+  health: {holdScaleDownOnIncident: false, crashLoopIsNotCapacity: false}
+`))
+	got, err := Autoscaling(&f.Autoscalers[0].Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hpa.Policy{
+		Min: 2, Max: 10,
+		Metrics: []hpa.Metric{
+			{Resource: hpa.CPU, Type: hpa.AverageValue, Target: 500},
+			{Resource: hpa.Memory, Type: hpa.AverageValue, Target: 256 << 20},
+			{Resource: hpa.Memory, Type: hpa.Utilization, Target: 70},
+		},
+		Behavior: &hpa.Behavior{
+			ScaleUp: &hpa.Rules{
+				StabilizationWindow: ptr(time.Duration(0)), Select: hpa.SelectMin, Tolerance: ptr(0.05),
+				Limits: []hpa.RateLimit{
+					{Type: hpa.LimitReplicas, Value: 4, Period: 15 * time.Second},
+					{Type: hpa.LimitPercent, Value: 100, Period: time.Minute},
+				},
+			},
+			ScaleDown: &hpa.Rules{StabilizationWindow: ptr(time.Minute)},
+		},
+		Tolerance: 0.1, DownscaleStabilization: 5 * time.Minute, InitialReadinessDelay: 90 * time.Second,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if mode, err := Mode(&f.Autoscalers[0].Spec); mode != control.DryRun || err != nil {
+		t.Errorf("Mode = %s, %v", mode, err)
+	}
+}
+
+func TestAHealingPolicyReachesTheEngine(t *testing.T) {
+	t.Parallel()
+	f := parse(t, `
+apiVersion: homeostat.dev/v1alpha1
+kind: HealingPolicy
+metadata: {name: default, namespace: demo}
+spec:
+  selector: {matchLabels: {app: web}}
+---
+apiVersion: homeostat.dev/v1alpha1
+kind: HealingPolicy
+metadata: {name: act}
+spec:
+  selector: {matchExpressions: [{key: app, operator: In, values: [web]}]}
+  mode: Act
+  remedies: [{finding: OOMKilled, remedy: Restart}, {finding: NotReady, remedy: None}]
+  budget: {actions: 5, period: 30m}
+  minHealthyPercent: 0
+  cooldown: 10s
+  verifyWithin: 20s
+  resolveAfter: 30s
+  notReadyAfter: 40s
+  pendingAfter: 50s
+`)
+	want := healing.DefaultPolicy()
+	want.Namespace, want.Name = "demo", "default"
+	spec := &f.HealingPolicies[0].Spec
+	got, err := Healing("demo", "default", spec)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("defaults: %v, -want +got:\n%s", err, diff)
+	}
+	want = healing.Policy{
+		Name: "act", Mode: healing.Act,
+		Remedies:      map[incident.Kind]incident.Remedy{incident.OOMKilled: incident.RemedyRestart, incident.NotReady: incident.RemedyNone},
+		BudgetActions: 5, BudgetPeriod: 30 * time.Minute, Cooldown: 10 * time.Second, VerifyWithin: 20 * time.Second,
+		ResolveAfter: 30 * time.Second, NotReadyAfter: 40 * time.Second, PendingAfter: 50 * time.Second,
+	}
+	got, err = Healing("", "act", &f.HealingPolicies[1].Spec)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("everything: %v, -want +got:\n%s", err, diff)
+	}
+	for i := range f.HealingPolicies {
+		s, err := Selector(&f.HealingPolicies[i].Spec)
+		if err != nil || !s.Matches(labels.Set{"app": "web"}) || s.Matches(labels.Set{"app": "api"}) {
+			t.Errorf("selector %d: %v, %v", i, s, err)
+		}
+	}
+}
+
+func TestAnEmptyOrWrongSelectorSelectsNothing(t *testing.T) {
+	t.Parallel()
+	wrong := &v1alpha1.HealingPolicySpec{}
+	wrong.Selector.MatchLabels = map[string]string{"a b": "c"}
+	for _, spec := range []*v1alpha1.HealingPolicySpec{{}, wrong} {
+		s, err := Selector(spec)
+		if err == nil || s.Matches(labels.Set{}) || s.Matches(labels.Set{"a b": "c"}) {
+			t.Errorf("Selector = %v, %v; want nothing and an error", s, err)
+		}
+	}
+}
+
+// What the API server accepts and refuses, by the objects that the end-to-end test gives it, a file accepts and refuses
+// too, so that a spec means the same on both platforms.
+func TestFilesAreCheckedLikeObjects(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"valid", "invalid"} {
+		paths, err := filepath.Glob(filepath.Join(deployed, "testdata", folder, "*.yaml"))
+		if err != nil || len(paths) < 3 {
+			t.Fatalf("%d objects in %s, %v", len(paths), folder, err)
+		}
+		for _, path := range paths {
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				t.Parallel()
+				raw, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = ParseFile(strings.NewReader(string(raw)))
+				if folder == "valid" {
+					if err != nil {
+						t.Errorf("refused: %v", err)
+					}
+					return
+				}
+				if err == nil {
+					t.Fatal("accepted")
+				}
+				// The comment on the first line begins with the field's path, as the API server gives it.
+				field, _, _ := strings.Cut(strings.TrimPrefix(string(raw), "# "), "|")
+				field, _, _ = strings.Cut(field, ":")
+				field = strings.TrimSpace(strings.SplitN(field, "\n", 2)[0])
+				if !strings.Contains(err.Error(), field) || !strings.HasPrefix(err.Error(), "line ") {
+					t.Errorf("error %q names no line or not the field %s", err, field)
+				}
+			})
+		}
+	}
+}
+
+// The rule in the CRD and the engine must not drift apart.
+func TestTheAPIAllowsTheRemediesThatTheEngineAllows(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(deployed, "crds", "homeostat.dev_healingpolicies.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	oneLine := strings.Join(strings.Fields(string(raw)), " ")
+	rule := regexp.MustCompile(`self\.remedy != '+Restart'+ \|\| self\.finding in \[([^\]]*)\]`).FindStringSubmatch(oneLine)
+	if rule == nil {
+		t.Fatal("the rule about Restart is not in the CRD")
+	}
+	var inRule, inEngine []incident.Kind
+	for _, k := range strings.Split(rule[1], ",") {
+		inRule = append(inRule, incident.Kind(strings.Trim(k, " '")))
+	}
+	for _, k := range incident.Kinds() {
+		if healing.Allows(k, incident.RemedyRestart) {
+			inEngine = append(inEngine, k)
+		}
+		if !strings.Contains(oneLine, " - "+string(k)+" ") {
+			t.Errorf("the CRD's enum lacks the finding %s", k)
+		}
+	}
+	slices.Sort(inRule)
+	slices.Sort(inEngine)
+	if diff := cmp.Diff(inEngine, inRule); diff != "" {
+		t.Errorf("-engine +CRD:\n%s", diff)
+	}
+}
+
+func TestEveryFaultIsNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := Autoscaling(&v1alpha1.AutoscalerSpec{
+		MinReplicas: ptr[int32](0), Mode: "Off", Metrics: []autoscalingv2.MetricSpec{{Type: "Pods"}},
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		"spec.scaleTargetRef.kind: Required value", "spec.scaleTargetRef.name: Required value",
+		"spec.minReplicas: Invalid value: 0: must be at least 1", "spec.maxReplicas: Invalid value: 0",
+		`spec.mode: Unsupported value: "Off": supported values: "Active", "DryRun", "Paused"`,
+		`spec.metrics[0].type: Unsupported value: "Pods": supported values: "Resource"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+}
