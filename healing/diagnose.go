@@ -23,13 +23,10 @@ const (
 // diagnose words the cause: what was seen, how memory went before, how many replicas and nodes, what was changed before.
 func (p *pass) diagnose(t *tracked) {
 	lead := t.lead()
-	if lead == nil {
-		return
+	if lead == nil || lead.Kind != t.inc.Kind {
+		return // a death of a related kind joins the incident, and is not its cause
 	}
 	cause, pro, against := lead.Message, lead.For, lead.Against
-	if lead.Kind != t.inc.Kind {
-		cause += " (" + string(lead.Kind) + ")"
-	}
 	if s := p.memoryGrowth(lead); s != "" {
 		cause += "; " + s
 	}

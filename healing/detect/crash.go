@@ -38,9 +38,6 @@ func crashLoop(s *subject, deaths []death) (incident.Finding, bool) {
 	}
 	d := &deaths[len(deaths)-1]
 	f.Since, f.Death, f.Deaths, f.Fingerprint = d.FinishedAt, d.Termination, d.number, s.deathPrint(d)
-	if f.Since.IsZero() {
-		f.Since = s.Now
-	}
 	f.For = append(f.For, exitPhrase(d.Termination))
 	f.Message = fmt.Sprintf("%s exits again and again (%s), last with exit code %d: %s", s.who(), restarts(c.Restarts),
 		d.ExitCode, ExitMeaning(d.ExitCode, d.Signal))

@@ -158,7 +158,8 @@ func (s *subject) deaths() (found [2]death, n int) {
 	}
 	// The count of restarts grows when the next life begins, so until then it is one behind the deaths.
 	ended := min(max(c.Restarts, 0), math.MaxInt32-1) + 1
-	if c.Last != nil && s.counts(c.Last) {
+	same := present != nil && c.Last != nil && c.Last.ContainerID == present.ContainerID && c.Last.ContainerID != ""
+	if c.Last != nil && !same && s.counts(c.Last) {
 		number := max(c.Restarts, 1)
 		if c.State == cluster.StateWaiting {
 			number = ended
@@ -198,9 +199,6 @@ func explain(s *subject, d *death) (incident.Finding, bool) {
 		if d.newest && s.container.CrashLooping() {
 			f.Message += "; it is in the back-off of a crash loop after " + restarts(s.container.Restarts)
 		}
-		if f.Since.IsZero() {
-			f.Since = s.Now
-		}
 		return s.finish(f, c.kind), true
 	}
 	return incident.Finding{}, false
@@ -219,9 +217,12 @@ func (s *subject) over() bool {
 	return s.replica.Phase == cluster.PhaseSucceeded || s.replica.Phase == cluster.PhaseFailed
 }
 
-// finish sets what all findings have.
+// finish sets what all findings have. Where the platform gives no time, the failure began when it was seen.
 func (s *subject) finish(f incident.Finding, k incident.Kind) incident.Finding {
 	f.Kind = k
+	if f.Since.IsZero() {
+		f.Since = s.Now
+	}
 	f.Replica, f.ReplicaUID, f.Node = s.replica.Name, s.replica.UID, s.replica.Node
 	if s.container != nil {
 		f.Container, f.Restarts = s.container.Name, s.container.Restarts

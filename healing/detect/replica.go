@@ -36,10 +36,9 @@ func nodeNotReady(s *subject) (incident.Finding, bool) {
 	if n.Message != "" {
 		f.For = append(f.For, phrase.Cut(n.Message, quoted))
 	}
-	f.Fingerprint = s.print("NodeNotReady", r.Node, stamp(f.Since))
-	if f.Since.IsZero() {
-		f.Since = s.Now
-		f.Fingerprint = s.print("NodeNotReady", r.Node)
+	f.Fingerprint = s.print("NodeNotReady", r.Node)
+	if !f.Since.IsZero() {
+		f.Fingerprint = s.print("NodeNotReady", r.Node, stamp(f.Since))
 	}
 	return s.finish(f, incident.NodeNotReady), true
 }
@@ -112,6 +111,7 @@ func notReady(s *subject) (incident.Finding, bool) {
 	}
 	since := latest(r.ReadySince, r.StartedAt, r.CreatedAt)
 	var slow []string
+	running := 0
 	for i := range r.Containers {
 		c := &r.Containers[i]
 		if c.Kind == cluster.ContainerInit || c.Kind == cluster.ContainerEphemeral {
@@ -120,12 +120,13 @@ func notReady(s *subject) (incident.Finding, bool) {
 		if c.State != cluster.StateRunning {
 			return incident.Finding{}, false // it waits or has died, which is something else
 		}
+		running++
 		since = latest(since, c.StartedAt)
 		if !c.Ready {
 			slow = append(slow, c.Name)
 		}
 	}
-	if since.IsZero() || s.Now.Sub(since) < s.NotReadyAfter {
+	if running == 0 || since.IsZero() || s.Now.Sub(since) < s.NotReadyAfter {
 		return incident.Finding{}, false
 	}
 	f := incident.Finding{

@@ -162,11 +162,11 @@ func missingMount(s *subject) (what, message string) {
 // knows `configmap "app" not found`, `couldn't find key url in ConfigMap demo/app` and `references non-existent secret
 // key: url`.
 func MissingConfig(message string) string {
+	low := lower(message)
 	for _, kind := range []struct{ low, name string }{{"configmap", "ConfigMap"}, {"secret", "Secret"}} {
-		low := strings.ToLower(message)
 		if i := strings.Index(low, "couldn't find key "); i >= 0 {
 			key, rest, cut := strings.Cut(message[i+len("couldn't find key "):], " in ")
-			if cut && strings.HasPrefix(strings.ToLower(rest), kind.low) {
+			if cut && strings.HasPrefix(lower(rest), kind.low) {
 				return "key " + phrase.Cut(key, 80) + " is missing in " + kind.name + " " + firstWord(rest[len(kind.low):])
 			}
 		}
@@ -182,6 +182,17 @@ func MissingConfig(message string) string {
 		}
 	}
 	return ""
+}
+
+// lower changes ASCII letters only, so that an index into the result is one into the text.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 func firstWord(s string) string {
