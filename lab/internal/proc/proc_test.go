@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -227,24 +228,80 @@ func TestLockIsExclusiveAndLeavesNoFile(t *testing.T) {
 	}
 }
 
-func TestParseStat(t *testing.T) {
-	const line = "42 (a) b (c)) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 123456 1 2 3"
-	state, parent, start, err := parseStat([]byte(line))
-	if err != nil || state != 'S' || parent != 7 || start != 123456 {
-		t.Errorf("parseStat = %c %d %d %v", state, parent, start, err)
+const statLine = "42 (a) b (c)) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 123456 1 2 3"
+
+func TestParseStatus(t *testing.T) {
+	got, err := parseStatus([]byte(statLine))
+	if want := (status{state: 'S', parent: 7, threads: 3, start: 123456}); err != nil || got != want {
+		t.Errorf("parseStatus = %+v, %v, want %+v", got, err, want)
 	}
-	for _, bad := range []string{"", "42 (x", "42 (x) S 1", strings.Replace(line, "123456", "x", 1)} {
-		if _, _, _, err := parseStat([]byte(bad)); err == nil {
-			t.Errorf("parseStat(%q) gives no error", bad)
+	for _, bad := range []string{"", "42 (x", "42 (x) S 1", strings.Replace(statLine, "123456", "x", 1)} {
+		if _, err := parseStatus([]byte(bad)); err == nil {
+			t.Errorf("parseStatus(%q) gives no error", bad)
 		}
 	}
 }
 
-func FuzzParseStat(f *testing.F) {
-	f.Add([]byte("42 (a) b (c)) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 123456 1 2 3"))
+func FuzzParseStatus(f *testing.F) {
+	f.Add([]byte(statLine))
 	f.Add([]byte(")"))
-	f.Fuzz(func(_ *testing.T, text []byte) { _, _, _, _ = parseStat(text) })
+	f.Fuzz(func(_ *testing.T, text []byte) { _, _ = parseStatus(text) })
 }
+
+// TestProcessWithoutItsFirstThreadIsAlive is about how the API server dies when it
+// is killed: its first thread is gone while others still hold its port.
+func TestProcessWithoutItsFirstThreadIsAlive(t *testing.T) {
+	folder := t.TempDir()
+	source, program := filepath.Join(folder, "main.go"), filepath.Join(folder, "headless")
+	if err := os.WriteFile(source, []byte(headless), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, output)
+	}
+	s := supervisor(t)
+	p, _ := start(t, s, Spec{Name: "headless", Argv: []string{program}})
+	zombie := func(context.Context) error {
+		got, err := readStatus(p.PID)
+		if err == nil && got.state != 'Z' {
+			err = fmt.Errorf("it is %+v", got)
+		}
+		return err
+	}
+	if err := s.Await(t.Context(), 30*time.Second, zombie); err != nil {
+		t.Fatal(err)
+	}
+	if !p.Alive() {
+		t.Error("it counts as ended while it has threads")
+	}
+	if err := s.Stop("headless", 0); err != nil || p.Alive() {
+		t.Errorf("Stop: %v, alive %v", err, p.Alive())
+	}
+}
+
+// headless is a program that ends its first thread and goes on with another.
+const headless = `package main
+
+import (
+	"runtime"
+	"syscall"
+)
+
+func init() { runtime.LockOSThread() } // main then runs on the first thread
+
+func main() {
+	up := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(up)
+		_ = syscall.Pause()
+	}()
+	<-up
+	_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
+}
+`
 
 func FuzzParseRecord(f *testing.F) {
 	f.Add([]byte(`{"pid":42,"start":1,"boot":"b","hash":"h"}`))

@@ -33,13 +33,14 @@ type Process struct {
 }
 
 // Lookup returns the process that has the id now; ok is false if there is none or
-// only a zombie.
+// only a zombie. A process whose first thread has ended counts while it has others:
+// those still hold its files, and so its ports.
 func Lookup(pid int) (p Process, ok bool) {
-	state, _, start, err := stat(pid)
-	if err != nil || state == 'Z' || state == 'X' {
+	s, err := readStatus(pid)
+	if err != nil || s.state == 'X' || s.state == 'Z' && s.threads <= 1 {
 		return Process{}, false
 	}
-	return Process{PID: pid, Start: start}, true
+	return Process{PID: pid, Start: s.start}, true
 }
 
 // Alive reports whether the process still runs.
@@ -190,11 +191,11 @@ func Ancestors() []int {
 	var ids []int
 	for pid := os.Getpid(); pid > 1 && !slices.Contains(ids, pid); {
 		ids = append(ids, pid)
-		_, parent, _, err := stat(pid)
+		s, err := readStatus(pid)
 		if err != nil {
 			break
 		}
-		pid = parent
+		pid = s.parent
 	}
 	return ids
 }
@@ -207,29 +208,38 @@ func arguments(pid int) []string {
 	return strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
 }
 
-func stat(pid int) (state byte, parent int, start uint64, err error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	return parseStat(text)
+// status is what is read of /proc/PID/stat.
+type status struct {
+	state   byte // R, S, Z and so on
+	parent  int
+	threads int
+	start   uint64 // clock ticks since boot
 }
 
-// parseStat reads fields 3, 4 and 22 of a line of /proc/PID/stat (proc(5)). The
-// program's name in field 2 may itself hold spaces and parentheses.
-func parseStat(text []byte) (state byte, parent int, start uint64, err error) {
+func readStatus(pid int) (status, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return status{}, err
+	}
+	return parseStatus(text)
+}
+
+// parseStatus reads fields 3, 4, 20 and 22 of a line of /proc/PID/stat (proc(5)).
+// The program's name in field 2 may itself hold spaces and parentheses.
+func parseStatus(text []byte) (status, error) {
 	end := bytes.LastIndexByte(text, ')')
 	if end < 0 {
-		return 0, 0, 0, fmt.Errorf("parse process status: no name in %q", text)
+		return status{}, fmt.Errorf("parse process status: no name in %q", text)
 	}
-	fields := strings.Fields(string(text[end+1:]))
+	fields := strings.Fields(string(text[end+1:])) // the first is field 3
 	if len(fields) < 20 || len(fields[0]) != 1 {
-		return 0, 0, 0, fmt.Errorf("parse process status: %d fields after the name", len(fields))
+		return status{}, fmt.Errorf("parse process status: %d fields after the name", len(fields))
 	}
 	parent, errParent := strconv.Atoi(fields[1])
+	threads, errThreads := strconv.Atoi(fields[17])
 	start, errStart := strconv.ParseUint(fields[19], 10, 64)
-	if err := errors.Join(errParent, errStart); err != nil {
-		return 0, 0, 0, fmt.Errorf("parse process status: %w", err)
+	if err := errors.Join(errParent, errThreads, errStart); err != nil {
+		return status{}, fmt.Errorf("parse process status: %w", err)
 	}
-	return fields[0][0], parent, start, nil
+	return status{state: fields[0][0], parent: parent, threads: threads, start: start}, nil
 }
