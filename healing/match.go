@@ -18,7 +18,7 @@ import (
 func (p *pass) match(found []incident.Finding) {
 	for i := range p.in.Incidents {
 		if stored := &p.in.Incidents[i]; stored.State.Active() {
-			p.tracked = append(p.tracked, &tracked{inc: stored.Clone()})
+			p.tracked = append(p.tracked, &tracked{inc: stored.Clone(), forgotten: stored.ForgottenUntil})
 		}
 	}
 	// The oldest first, so that of two incidents with one cause (which two leaders can make) one gets everything.
@@ -58,7 +58,7 @@ func (p *pass) ownerOf(f *incident.Finding) (t *tracked, known bool) {
 				continue
 			}
 			if t.inc.Kind == f.Kind || related && sameCause(t.inc.Kind, f.Kind) {
-				return t, !f.Since.After(t.inc.ForgottenUntil)
+				return t, !f.Since.After(t.forgotten)
 			}
 		}
 	}
@@ -141,8 +141,10 @@ func (p *pass) deathsSince(f *incident.Finding) int32 {
 			}
 		}
 	}
+	full := false // replicas were counted that are not listed any more
 	for i := range p.in.Incidents {
 		look(&p.in.Incidents[i])
+		full = full || len(p.in.Incidents[i].Subjects) == incident.MaxSubjects
 	}
 	for _, t := range p.tracked {
 		look(&t.inc)
@@ -151,6 +153,8 @@ func (p *pass) deathsSince(f *incident.Finding) int32 {
 	switch {
 	case counted > 0:
 		return max(f.Deaths-counted, 1)
+	case full:
+		return 1
 	case recent(p.createdAt(f)):
 		return f.Deaths
 	case f.Death != nil && recent(f.Death.StartedAt):

@@ -63,6 +63,8 @@ type pass struct {
 // tracked is one active incident, stored or new, during a pass.
 type tracked struct {
 	inc incident.Incident
+	// forgotten is the stored incident's ForgottenUntil: what this pass counts is not forgotten before its end.
+	forgotten time.Time
 	// findings that belong to it now, and those of them that were not counted before.
 	findings []incident.Finding
 	fresh    []incident.Finding

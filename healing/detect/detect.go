@@ -36,6 +36,7 @@ type subject struct {
 	*Look
 	replica   *cluster.Replica
 	container *cluster.Container // nil in the checks of a whole replica
+	room      [2]death           // for deaths, so that a look at a healthy replica allocates nothing
 }
 
 // death is one death of the subject's container.
@@ -96,22 +97,23 @@ func replicaChecks() [2]stateCheck {
 // Findings runs every check over the workload. The result has the order of the replicas and, within one, of the checks.
 func Findings(l *Look) []incident.Finding {
 	var out []incident.Finding
+	s := &subject{Look: l}
 	for i := range l.Workload.Replicas {
-		s := subject{Look: l, replica: &l.Workload.Replicas[i]}
-		if f, found := nodeNotReady(&s); found {
+		s.replica, s.container = &l.Workload.Replicas[i], nil
+		if f, found := nodeNotReady(s); found {
 			out = append(out, f)
 			continue
 		}
 		for j := range s.replica.Containers {
 			s.container = &s.replica.Containers[j]
-			out = ofContainer(&s, out)
+			out = ofContainer(s, out)
 		}
 		s.container = nil
 		if s.replica.Deleting() {
 			continue
 		}
 		for _, c := range replicaChecks() {
-			if f, found := c.check(&s); found {
+			if f, found := c.check(s); found {
 				out = append(out, s.finish(f, c.kind))
 			}
 		}
@@ -123,9 +125,9 @@ func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 	if s.container.Kind == cluster.ContainerEphemeral {
 		return out
 	}
-	deaths, n := s.deaths()
+	deaths := s.deaths()
 	var explained bool // the latest death is, so the crash loop is not a cause of its own
-	for i := range n {
+	for i := range deaths {
 		f, found := explain(s, &deaths[i])
 		if !found {
 			continue
@@ -142,16 +144,17 @@ func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 		}
 	}
 	if !explained {
-		if f, found := crashLoop(s, deaths[:n]); found {
+		if f, found := crashLoop(s, deaths); found {
 			out = append(out, s.finish(f, incident.CrashLoop))
 		}
 	}
 	return out
 }
 
-// deaths returns the deaths that the container's status shows and that count as such, oldest first.
-func (s *subject) deaths() (found [2]death, n int) {
-	c := s.container
+// deaths returns the deaths that the container's status shows and that count as such, oldest first. They are valid until
+// the next call.
+func (s *subject) deaths() []death {
+	c, found := s.container, s.room[:0]
 	present := c.Terminated
 	if c.State != cluster.StateTerminated {
 		present = nil
@@ -164,14 +167,12 @@ func (s *subject) deaths() (found [2]death, n int) {
 		if c.State == cluster.StateWaiting {
 			number = ended
 		}
-		found[n] = death{Termination: c.Last, number: number, newest: present == nil}
-		n++
+		found = append(found, death{Termination: c.Last, number: number, newest: present == nil})
 	}
 	if present != nil && s.counts(present) {
-		found[n] = death{Termination: present, number: ended, newest: true}
-		n++
+		found = append(found, death{Termination: present, number: ended, newest: true})
 	}
-	return found, n
+	return found
 }
 
 // counts reports whether the termination is a death: an init container that is done, and what dies because its replica
