@@ -144,17 +144,6 @@ func (b *Balancer) Drain(ctx context.Context, replica string) error {
 	return nil
 }
 
-// Ready returns the names of the replicas that get requests.
-func (b *Balancer) Ready() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	names := make([]string, len(b.backends))
-	for i, one := range b.backends {
-		names[i] = one.name
-	}
-	return names
-}
-
 // Counts returns what was answered so far.
 func (b *Balancer) Counts() Counts {
 	b.mu.Lock()

@@ -77,9 +77,10 @@ type Usage struct {
 
 // Process is a started command and the tree below it. Safe for concurrent use.
 type Process struct {
-	spec Spec
-	cmd  *exec.Cmd
-	done chan struct{}
+	spec    Spec
+	cmd     *exec.Cmd
+	started time.Time
+	done    chan struct{}
 
 	mu     sync.Mutex
 	reaped bool // the number of the process may belong to another one from now on
@@ -110,7 +111,7 @@ func (s *Starter) Start(spec Spec) (*Process, error) {
 		_ = r.Close()
 		return nil, fmt.Errorf("start process: %w", err)
 	}
-	p := &Process{spec: spec, cmd: cmd, done: make(chan struct{})}
+	p := &Process{spec: spec, cmd: cmd, started: time.Now(), done: make(chan struct{})}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -166,6 +167,9 @@ func (p *Process) setReaped() {
 
 // PID of the root, which is also the number of its process group.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// StartedAt is when it was started.
+func (p *Process) StartedAt() time.Time { return p.started }
 
 // Done is closed once the root has ended, its tree was killed and its output was read.
 func (p *Process) Done() <-chan struct{} { return p.done }

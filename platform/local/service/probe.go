@@ -2,10 +2,12 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/homeostat/homeostat/platform/local/spec"
@@ -16,6 +18,9 @@ const reasonUnhealthy = "Unhealthy"
 // startupShare of the period is how often a replica that was never ready is asked: a fifth, so that a program that starts
 // in no time does not wait for its first request.
 const startupShare = 5
+
+// dyingFor is how long a process may take to end after its sockets are closed: a large one on a busy machine.
+const dyingFor = 2 * time.Second
 
 // probes are the probes of one life.
 type probes struct {
@@ -55,10 +60,13 @@ func (r *replica) probeReadiness(ctx context.Context, l *life, p spec.Probe) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			failures, wasReady = 0, true
 			r.judge(l, true, "")
-		} else {
+		case wasReady && l.dying(ctx, err):
+			return
+		default:
 			failures++
 			// What a program needs to start is no failure.
 			if time.Since(l.startedAt) > p.InitialDelay+p.Period {
@@ -89,9 +97,12 @@ func (r *replica) probeLiveness(ctx context.Context, l *life, p spec.Probe) bool
 		if ctx.Err() != nil {
 			return false
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			failures = 0
-		} else {
+		case l.dying(ctx, err):
+			return false
+		default:
 			r.service.emit(r, Warning, reasonUnhealthy, "Liveness probe failed: "+err.Error())
 			if failures++; failures >= p.FailureThreshold {
 				return true
@@ -100,6 +111,24 @@ func (r *replica) probeLiveness(ctx context.Context, l *life, p spec.Probe) bool
 		if !pause(ctx, p.Period) {
 			return false
 		}
+	}
+}
+
+// dying reports whether a probe met nobody because the process is ending. Its sockets are gone a moment before it is, and a
+// failed probe in that moment would be taken for the cause of the death.
+func (l *life) dying(ctx context.Context, err error) bool {
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+		return false
+	}
+	timer := time.NewTimer(dyingFor)
+	defer timer.Stop()
+	select {
+	case <-l.process.Done():
+		return true
+	case <-ctx.Done():
+		return true
+	case <-timer.C:
+		return false
 	}
 }
 

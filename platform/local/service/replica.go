@@ -99,6 +99,9 @@ func (r *replica) begin(ctx context.Context, n int) *life {
 			MemoryLimit: s.spec.MemoryLimit, OnChildOOM: r.childOOM,
 		})
 	}
+	if l.process != nil {
+		l.startedAt = l.process.StartedAt()
+	}
 	s.mu.Lock()
 	r.lives = append(r.lives, l)
 	r.lives = r.lives[max(0, len(r.lives)-keepLives):]

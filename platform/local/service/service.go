@@ -156,13 +156,6 @@ func (s *Service) abandonGrace() {
 	}
 }
 
-// Desired is the number of replicas that is asked for.
-func (s *Service) Desired() int32 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.desired
-}
-
 // Counts are what the load balancer answered so far.
 func (s *Service) Counts() balancer.Counts { return s.balancer.Counts() }
 

@@ -219,7 +219,11 @@ func TestScaleDownTakesTheUnreadyFirst(t *testing.T) {
 
 // The main promise of the memory limit: it kills for real, is told as OOM, and the log of the dead life is there.
 func TestMemoryLimitKills(t *testing.T) {
-	w := start(t, localtest.Serve, func(s *spec.Service) { s.Replicas, s.MemoryLimit = 1, 256<<20 })
+	w := start(t, localtest.Serve, func(s *spec.Service) {
+		s.Replicas, s.MemoryLimit = 1, 256<<20
+		// A probe that meets the dying process must not pass for the cause of its death.
+		s.Liveness = spec.Probe{Path: "/healthz", Period: 50 * time.Millisecond, Timeout: 5 * time.Second, FailureThreshold: 1}
+	})
 	w.ready(1)
 	before := w.Workload().Replicas[0]
 	w.get("/leak?rate=1000")
@@ -240,6 +244,9 @@ func TestMemoryLimitKills(t *testing.T) {
 	got.ContainerID, got.Message, got.StartedAt, got.FinishedAt = "", "", time.Time{}, time.Time{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	if w.hasEvent("Unhealthy", "Liveness") {
+		t.Errorf("events %+v", w.told())
 	}
 	if !c.OOMEventsKnown || c.OOMEvents != 1 {
 		t.Errorf("OOM events %d", c.OOMEvents)
