@@ -63,11 +63,11 @@ func Read(r io.Reader) (Config, error) {
 	}
 	file, err := policy.ParseFile(bytes.NewReader(content))
 	if err != nil {
-		return Config{}, err //nolint:wrapcheck // it names line and field
+		return Config{}, err
 	}
 	all, err := policy.Documents(bytes.NewReader(content)) // again, for the lines
 	if err != nil {
-		return Config{}, err //nolint:wrapcheck // it names line and field
+		return Config{}, err
 	}
 	var c Config
 	if c.Service, err = readService(file.Others); err != nil {
@@ -104,7 +104,7 @@ func readService(documents []policy.Document) (spec.Service, error) {
 	if found == nil {
 		return spec.Service{}, fmt.Errorf("line 1: there is no document of kind %s and apiVersion %s; exactly one is needed", spec.Kind, spec.APIVersion)
 	}
-	return spec.Parse(found.Node) //nolint:wrapcheck // it names line and field
+	return spec.Parse(found.Node)
 }
 
 // finder returns the line of a field of the object of that kind and name.

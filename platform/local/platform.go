@@ -148,5 +148,5 @@ func (p *Platform) Requests() balancer.Counts { return p.service.Counts() }
 
 // Kill sends SIGKILL to the main process of the replica of that name.
 func (p *Platform) Kill(replica string) error {
-	return p.service.Kill(replica) //nolint:wrapcheck // it names the replica already
+	return p.service.Kill(replica)
 }

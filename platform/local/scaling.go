@@ -74,7 +74,7 @@ func (p *Platform) Scale(ctx context.Context, _ control.Autoscaler, rec hpa.Reco
 	if errors.Is(err, service.ErrChanged) {
 		return fmt.Errorf("%w: %w", control.ErrConflict, err)
 	}
-	return err //nolint:wrapcheck // it names the service already
+	return err
 }
 
 // Report keeps the decision in the state folder: at once where it says something else than the one before, otherwise

@@ -90,7 +90,7 @@ func openStore(dir string) (*store, error) {
 func takeLock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller does
+		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder, _ := io.ReadAll(io.LimitReader(f, 32)) // only for the message
@@ -98,7 +98,7 @@ func takeLock(path string) (*os.File, error) {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w (process %s)", ErrInUse, strings.TrimSpace(string(holder)))
 		}
-		return nil, err //nolint:wrapcheck // the caller does
+		return nil, err
 	}
 	if err := f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
@@ -266,7 +266,7 @@ func (s *store) report(ctx context.Context, next AutoscalerStatus, change *Scale
 	same := change == nil && old.Decision != nil && sameDecision(&old.AutoscalerStatus, &next)
 	old.AutoscalerStatus = next
 	if same && now.Sub(old.writtenAt) < statusEvery || ctx.Err() != nil {
-		return ctx.Err() //nolint:wrapcheck // the caller's own
+		return ctx.Err()
 	}
 	if err := writeFile(filepath.Join(s.dir, autoscalerDir, key+stateExtension), next); err != nil {
 		return err

@@ -155,7 +155,7 @@ func (r *replica) ask(ctx context.Context, l *life, p spec.Probe) error {
 	req.Header.Set("User-Agent", "homeostat-probe")
 	resp, err := r.service.probes.Do(req)
 	if err != nil {
-		return err //nolint:wrapcheck // it is shown as the kubelet shows it
+		return err
 	}
 	defer resp.Body.Close()                                       //nolint:errcheck // it was only read
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 10<<10)) // the status is what counts

@@ -221,7 +221,7 @@ func (r *replica) finish(l *life) time.Duration {
 	} else {
 		e := l.process.Exit()
 		oom = e.OOM
-		t.FinishedAt, t.ExitCode, t.Signal = e.At, int32(e.Code), int32(e.Signal) //nolint:gosec // both are small
+		t.FinishedAt, t.ExitCode, t.Signal = e.At, int32(e.Code), int32(e.Signal)
 		switch {
 		case oom != nil:
 			t.Reason, t.Message = cluster.ReasonOOMKilled, oom.String()

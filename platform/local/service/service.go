@@ -245,7 +245,7 @@ func (s *Service) Kill(name string) error {
 // reconcile makes as many replicas as are asked for, or ends those that are too many. The lock must be held.
 func (s *Service) reconcile(ctx context.Context) {
 	active := slices.DeleteFunc(slices.Clone(s.replicas), func(r *replica) bool { return !r.deletedAt.IsZero() })
-	for range s.desired - int32(len(active)) { //nolint:gosec // both are small
+	for range s.desired - int32(len(active)) {
 		r := s.newReplica()
 		s.replicas = append(s.replicas, r)
 		go r.run(context.WithoutCancel(ctx))
