@@ -214,8 +214,10 @@ func (s *story) onReplica(command string, words []string, o map[string]string) {
 
 func (s *story) passes(command string, words []string, o map[string]string) {
 	s.t.Helper()
-	l := &leader{name: or(o["as"], "a"), conflict: o["conflict"] == "true", diesBeforeSave: o["dies"] == "plan",
-		diesAfterSave: o["dies"] == "intent", diesAfterCarry: o["dies"] == "outcome"}
+	l := &leader{
+		name: or(o["as"], "a"), conflict: o["conflict"] == "true", diesBeforeSave: o["dies"] == "plan",
+		diesAfterSave: o["dies"] == "intent", diesAfterCarry: o["dies"] == "outcome",
+	}
 	if v := o["stale"]; v != "" {
 		l.stale = s.duration(v)
 	}
