@@ -7,10 +7,6 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags
 TOOL := go tool -modfile=go.tools.mod
 
-# Options of the lab: NODES=2, HPA=stock, METRICS_SERVER=1.
-NODES ?= 1
-HPA ?= none
-METRICS_SERVER ?= 0
 LAB := bin/lab
 
 # The end-to-end tests run where a lab can run. E2E=required fails where it cannot, E2E=off leaves them out.
@@ -47,7 +43,7 @@ demo-down: ## remove what `make demo` left
 
 .PHONY: lab-up
 lab-up: $(LAB) ## a real Kubernetes on this machine (Linux, root); options NODES=2 HPA=stock METRICS_SERVER=1
-	NODES=$(NODES) HPA=$(HPA) METRICS_SERVER=$(METRICS_SERVER) $(LAB) up
+	$(LAB) up
 
 .PHONY: lab-down
 lab-down: $(LAB) ## end the lab and leave nothing behind
@@ -69,8 +65,11 @@ unit: ## unit tests of the product and of the lab's tool, with -race
 	cd lab && go vet ./... && go test -race -shuffle=on ./...
 
 .PHONY: lint
-lint: ## golangci-lint
-	$(TOOL) golangci-lint run ./...
+lint: ## golangci-lint over the product and the lab's tool
+	@mkdir -p bin
+	go build -modfile=go.tools.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./...
+	cd lab && ../bin/golangci-lint run --config ../.golangci.yml ./...
 
 .PHONY: vuln
 vuln: ## govulncheck

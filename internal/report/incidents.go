@@ -46,7 +46,7 @@ func Incident(w io.Writer, in incident.Incident, now time.Time) error {
 	if !in.ResolvedAt.IsZero() {
 		state += ", resolved after " + ago(in.ResolvedAt, in.OpenedAt)
 	}
-	p.line("%s, seen %d times", state, in.Occurrences)
+	p.line("%s, seen %s", state, times(in.Occurrences))
 	p.line("\nCause (%d %% sure)", in.Confidence)
 	p.line("  %s", in.Cause)
 	for _, s := range in.For {
@@ -64,11 +64,7 @@ func Incident(w io.Writer, in incident.Incident, now time.Time) error {
 
 func (p *printer) remediations(in incident.Incident) {
 	if len(in.Remediations) == 0 {
-		why := in.Message
-		if why == "" {
-			why = "nothing"
-		}
-		p.line("  nothing (%s): %s", in.Reason, why)
+		p.line("  nothing (%s): %s", in.Reason, whyNothing(in))
 		return
 	}
 	rows := make([][]string, 0, len(in.Remediations))
@@ -78,6 +74,23 @@ func (p *printer) remediations(in incident.Incident) {
 		})
 	}
 	p.table(rows)
+}
+
+func times(n int32) string {
+	if n == 1 {
+		return "once"
+	}
+	return count(n) + " times"
+}
+
+// whyNothing is the sentence of the step that decided it; the incident's own message begins with the cause, which was just read.
+func whyNothing(in incident.Incident) string {
+	for _, e := range slices.Backward(in.Timeline) {
+		if e.Reason == in.Reason {
+			return e.Message
+		}
+	}
+	return in.Message
 }
 
 func (p *printer) evidence(in incident.Incident) {
