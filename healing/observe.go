@@ -126,10 +126,21 @@ func (p *pass) verify(t *tracked, healthy bool) {
 			t.inc.State = incident.Open // the next one
 		}
 	case p.now.Sub(r.FinishedAt) >= p.in.Policy.VerifyWithin:
-		r.Outcome, r.Reason = incident.Failed, string(ReasonNotHelped)
-		r.Message = "the workload was not healthy " + phrase.Span(p.in.Policy.VerifyWithin) + " after it"
-		t.step(p.now, ReasonFailed, "restarting "+r.Replica+" did not help: "+r.Message)
-		t.announce(ReasonFailed)
+		p.notHelped(t, r, gone, healthy)
+	}
+}
+
+// notHelped ends an action that has not shown its effect in time. Where a failure is left, it is a person's.
+func (p *pass) notHelped(t *tracked, r *incident.Remediation, gone, healthy bool) {
+	r.Outcome, r.Reason = incident.Failed, string(ReasonNotHelped)
+	r.Message = "the workload was not healthy " + phrase.Span(p.in.Policy.VerifyWithin) + " after it"
+	if !gone {
+		r.Message = "the replica was still there " + phrase.Span(p.in.Policy.VerifyWithin) + " after it"
+	}
+	t.inc.State = incident.Open
+	t.step(p.now, ReasonFailed, "restarting "+r.Replica+" did not help: "+r.Message)
+	t.announce(ReasonFailed)
+	if !healthy {
 		p.abandon(t, ReasonAlreadyTried, "a restart did not help and there is no other remedy: a person is needed")
 	}
 }

@@ -221,6 +221,33 @@ func TestGuardOrder(t *testing.T) {
 	}
 }
 
+// TestGuardsOnTheReplica verifies the guards that hold even if a check let something through.
+func TestGuardsOnTheReplica(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(w *world)
+		guard  func(q *proposal) (string, bool)
+		want   bool
+	}{
+		{"its node is ready", func(*world) {}, nodeNotReady, false},
+		{"its node is not ready", func(w *world) { w.nodes["n1"] = cluster.Node{Name: "n1", Ready: "Unknown"} }, nodeNotReady, true},
+		{"its node is gone", func(w *world) { w.nodes = map[string]cluster.Node{"n2": {Name: "n2", Ready: "True"}} }, nodeNotReady, true},
+		{"a platform without nodes", func(w *world) { w.nodes = nil }, nodeNotReady, false},
+		{"it is there", func(*world) {}, replicaGone, false},
+		{"it is being deleted", func(w *world) { w.find("web-0").DeletedAt = w.now }, replicaGone, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := webWorld(3)
+			tt.change(w)
+			in := w.input(&leader{name: "a"})
+			q := &proposal{pass: &pass{in: &in, now: w.now}, replica: w.find("web-0"), victim: &incident.Finding{Replica: "web-0"}}
+			if message, refused := tt.guard(q); refused != tt.want {
+				t.Errorf("refused %t, want %t: %s", refused, tt.want, message)
+			}
+		})
+	}
+}
+
 func TestComplete(t *testing.T) {
 	base := incident.Incident{
 		Name: "web-notready-1", Kind: incident.NotReady, State: incident.Acting, Version: "7", Cause: "it hangs", Confidence: 90,

@@ -139,12 +139,12 @@ func (s *story) run(command string, words []string) {
 		s.now = s.now.Add(s.duration(words[0]))
 	case "change":
 		s.workload.Changes = append(s.workload.Changes, cluster.Change{At: s.now, Kind: cluster.ChangeRollout, Message: words[0]})
-	case "platform": // platform Done|Blocked|Failed, then replace=false
+	case "platform": // platform Done|Blocked|Failed, then replace=false, lingers
 		s.answer, s.reason = incident.Outcome(words[0]), ""
 		if s.answer == incident.Blocked {
 			s.reason = ReasonBlockedByPDB
 		}
-		s.noReplace = o["replace"] == "false"
+		s.noReplace, s.lingers = o["replace"] == "false", o["lingers"] == "true"
 	case "pass", "passes": // pass as=a stale=20s conflict dies=plan|intent|outcome; passes 5m every=10s
 		s.passes(command, words, o)
 	case "findings":

@@ -34,10 +34,12 @@ type world struct {
 	answer    incident.Outcome
 	reason    Reason
 	noReplace bool
-	births    int
-	touched   int            // writes that only brought times up to date
-	lives     map[string]int // by replica and container
-	log       func(format string, args ...any)
+	// lingers leaves an evicted replica in the view as it was.
+	lingers bool
+	births  int
+	touched int            // writes that only brought times up to date
+	lives   map[string]int // by replica and container
+	log     func(format string, args ...any)
 }
 
 // effect is an action that was carried out.
@@ -272,6 +274,9 @@ func (w *world) carry(a Action) Result {
 	}
 	if w.answer != incident.Done {
 		return Result{Outcome: w.answer, Reason: w.reason, Message: "the platform says no"}
+	}
+	if w.lingers {
+		return Result{Outcome: incident.Done, Message: "evicted"}
 	}
 	node := r.Node
 	w.effects = append(w.effects, effect{w.now, a.RemediationID, r.UID})
