@@ -72,8 +72,9 @@ func (i *Incident) Count(fingerprint string, since time.Time, n int32) {
 	i.Fingerprints = append(i.Fingerprints, fingerprint)
 	if len(i.Fingerprints) > MaxFingerprints {
 		i.Fingerprints = slices.Delete(i.Fingerprints, 0, len(i.Fingerprints)-MaxFingerprints)
-		if since.After(i.ForgottenUntil) {
-			i.ForgottenUntil = since
+		// Rounded up, because a store may keep whole microseconds only.
+		if until := since.Add(time.Microsecond - 1).Truncate(time.Microsecond); until.After(i.ForgottenUntil) {
+			i.ForgottenUntil = until
 		}
 	}
 }
