@@ -28,9 +28,12 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	var ended exitError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &ended):
+		return ended.code
 	case errors.Is(err, errUsage):
 		_, _ = fmt.Fprintf(stderr, "homeostat: %v\n", err) // there is nowhere else to say it
 		return 2
@@ -39,6 +42,11 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 }
+
+// exitError is the exit code of a command that has said itself what there is to say.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
 // usageError is an error of the call.
 type usageError struct{ msg string }
@@ -63,7 +71,7 @@ func newRoot() *cobra.Command {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newExplain(), newIncidents(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newExplain(), newIncidents(), newDemo(), newDemoApp(), newVersion())
 	return root
 }
 
