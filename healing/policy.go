@@ -18,9 +18,10 @@ const (
 	Act     Mode = "Act"
 )
 
-// Limits of a policy's fields, with the same values in the API's validation rules.
+// Limits of a policy's fields, with the same values in the API's validation rules. The spent actions of each workload
+// are kept in the policy's status, which has to stay small.
 const (
-	MaxBudgetActions = 1000
+	MaxBudgetActions = 100
 	MinBudgetPeriod  = time.Second
 	MaxDuration      = 7 * 24 * time.Hour
 )

@@ -61,7 +61,7 @@ func TestValidate(t *testing.T) {
 		{name: "kind", change: remedies("Oops", incident.RemedyNone), want: []string{"remedies", `"Oops"`, "OOMKilled", "NotReady"}},
 		{name: "remedy", change: remedies(incident.NotReady, "Reboot"), want: []string{"remedies[NotReady]", `"Reboot"`, "None or Restart"}},
 		{name: "harm", change: remedies(incident.ImagePull, incident.RemedyRestart), want: []string{"remedies[ImagePull]", "Restart", "must be None"}},
-		{name: "budget", change: func(p *Policy) { p.BudgetActions = -1 }, want: []string{"budgetActions", "-1", "0 to 1000"}},
+		{name: "budget", change: func(p *Policy) { p.BudgetActions = -1 }, want: []string{"budgetActions", "-1", "0 to 100"}},
 		{name: "period", change: func(p *Policy) { p.BudgetPeriod = 0 }, want: []string{"budgetPeriod", "0s", "1s to 168h"}},
 		{name: "share", change: func(p *Policy) { p.MinHealthyPercent = 101 }, want: []string{"minHealthyPercent", "101", "0 to 100"}},
 		{name: "cooldown", change: func(p *Policy) { p.Cooldown = -time.Second }, want: []string{"cooldown", "-1s"}},

@@ -14,11 +14,9 @@ import (
 	"github.com/homeostat/homeostat/internal/incident"
 )
 
-// Bounds of a HealingPolicy's spec that are narrower than the engine's: the spent actions of each workload are kept in
-// the object's status, which has to stay small.
+// Bounds of a HealingPolicy's spec beside those of the engine. A budget of no action is spelled mode: Observe.
 const (
 	MinBudgetActions = 1
-	MaxBudgetActions = 100
 
 	maxExpressions = 16
 )
@@ -116,8 +114,8 @@ func readRemedies(list []v1alpha1.FindingRemedy, at *field.Path) (map[incident.K
 func setBudget(p *healing.Policy, b *v1alpha1.Budget, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if v := b.Actions; v != nil {
-		if *v < MinBudgetActions || *v > MaxBudgetActions {
-			errs = append(errs, field.Invalid(at.Child("actions"), *v, fmt.Sprintf("must be %d to %d", MinBudgetActions, MaxBudgetActions)))
+		if *v < MinBudgetActions || *v > healing.MaxBudgetActions {
+			errs = append(errs, field.Invalid(at.Child("actions"), *v, fmt.Sprintf("must be %d to %d", MinBudgetActions, healing.MaxBudgetActions)))
 		}
 		p.BudgetActions = *v
 	}
