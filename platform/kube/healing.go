@@ -96,7 +96,7 @@ func (p *Platform) Incidents(w cluster.Ref) []incident.Incident {
 }
 
 func (p *Platform) incidentsOf(w cluster.Ref, now time.Time) []*v1alpha1.Incident {
-	return p.own.over(indexed[*v1alpha1.Incident](p.feeds.incidents, workloadIndex, workloadKey(w)), w, now)
+	return p.own.incidentsOf(indexed[*v1alpha1.Incident](p.feeds.incidents, workloadIndex, workloadKey(w)), w, now)
 }
 
 // openIncident names an active incident of the workload, the one with the smallest name; empty for none.
@@ -121,24 +121,29 @@ func (p *Platform) Spent(pol healing.Policy, w cluster.Ref) []time.Time {
 
 // Save creates the incident or replaces the version that it names.
 func (p *Platform) Save(ctx context.Context, in incident.Incident) (incident.Incident, error) {
-	cached, _ := named[*v1alpha1.Incident](p.feeds.incidents, in.Namespace, in.Name, nil)
-	stored, err := p.writer.SaveIncident(ctx, &in, p.own.incident(in.Namespace, in.Name, cached))
+	now := time.Now()
+	shown, version := p.shownIncident(in.Namespace, in.Name)
+	stored, err := p.writer.SaveIncident(ctx, &in, p.own.incident(in.Namespace, in.Name, shown, now))
 	if err != nil {
 		return in, err //nolint:wrapcheck // it names the incident
 	}
-	p.own.saved(stored, time.Now())
-	// The informer may have shown it before it was noted here; then nobody would drop the note.
-	if shown, ok := named[*v1alpha1.Incident](p.feeds.incidents, in.Namespace, in.Name, nil); ok {
-		p.own.caughtUp(shown)
-	}
+	p.own.saved(stored, version, now)
 	return record.ReadIncident(stored), nil
+}
+
+// shownIncident returns what the informer shows, nil and no version for nothing.
+func (p *Platform) shownIncident(namespace, name string) (o *v1alpha1.Incident, version string) {
+	if o, ok := named[*v1alpha1.Incident](p.feeds.incidents, namespace, name, nil); ok {
+		return o, o.ResourceVersion
+	}
+	return nil, ""
 }
 
 // Announce emits an event about the incident, on its workload and on the incident.
 func (p *Platform) Announce(_ context.Context, in incident.Incident, reason healing.Reason, message string) {
-	cached, _ := named[*v1alpha1.Incident](p.feeds.incidents, in.Namespace, in.Name, nil)
+	shown, _ := p.shownIncident(in.Namespace, in.Name)
 	uid := ""
-	if o := p.own.incident(in.Namespace, in.Name, cached); o != nil {
+	if o := p.own.incident(in.Namespace, in.Name, shown, time.Now()); o != nil {
 		uid = string(o.UID)
 	}
 	p.writer.Announce(&in, p.objectOf(in.Workload), uid, reason, message)

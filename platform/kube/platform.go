@@ -208,11 +208,7 @@ func (p *Platform) listen() error {
 	if err != nil {
 		return err
 	}
-	return addHandler(p.feeds.incidents, cache.ResourceEventHandlerDetailedFuncs{
-		AddFunc:    func(obj any, _ bool) { p.own.caughtUp(obj) },
-		UpdateFunc: func(_, obj any) { p.own.caughtUp(obj) },
-		DeleteFunc: p.own.deleted,
-	})
+	return addHandler(p.feeds.incidents, cache.ResourceEventHandlerDetailedFuncs{DeleteFunc: p.own.deleted})
 }
 
 func addHandler(list []*feed, h cache.ResourceEventHandler) error {

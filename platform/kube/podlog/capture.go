@@ -182,15 +182,14 @@ func (k *Capturer) fetch(ctx context.Context, namespace string, c healing.Captur
 func tail(raw []byte) []string { return logs.Tail(raw, incident.MaxLogLines, incident.MaxLogBytes) }
 
 func sourceOf(c healing.Capture, previous bool) string {
-	life := "present"
-	if previous {
-		life = "previous"
+	switch {
+	case c.ContainerID != "":
+		return fmt.Sprintf("last lines of container %s, life %s", c.Container, shortID(c.ContainerID))
+	case previous:
+		return "last lines of the previous log of container " + c.Container
+	default:
+		return "last lines of the present log of container " + c.Container
 	}
-	s := fmt.Sprintf("last lines of the %s log of container %s", life, c.Container)
-	if c.ContainerID != "" {
-		s += ", life " + shortID(c.ContainerID)
-	}
-	return s
 }
 
 // shortID makes "containerd://0123456789abcdef…" readable.

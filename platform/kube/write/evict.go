@@ -26,10 +26,13 @@ func (w *Writer) Carry(ctx context.Context, a healing.Action) healing.Result {
 		return failed(errNoIdentity.Error())
 	}
 	uid := types.UID(a.ReplicaUID)
-	err := w.core.PolicyV1().Evictions(a.Workload.Namespace).Evict(ctx, &policyv1.Eviction{
+	// The typed client would try again by itself after a 429 that says when: a refusal is an outcome, and the next try
+	// is decided anew.
+	err := w.core.CoreV1().RESTClient().Post().Namespace(a.Workload.Namespace).Resource("pods").Name(a.Replica).
+		SubResource("eviction").MaxRetries(0).Body(&policyv1.Eviction{
 		ObjectMeta:    metav1.ObjectMeta{Namespace: a.Workload.Namespace, Name: a.Replica},
 		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}},
-	})
+	}).Do(ctx).Error()
 	return evicted(a, err)
 }
 

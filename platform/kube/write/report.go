@@ -16,6 +16,7 @@ import (
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/policy/record"
+	"github.com/homeostat/homeostat/platform/kube/internal/lag"
 )
 
 const (
@@ -36,10 +37,8 @@ const (
 
 // reported is what was last written of one Autoscaler.
 type reported struct {
-	object *v1alpha1.Autoscaler
-	// over is the resourceVersion that the cache showed then: while it still does, object is the newer of both.
-	over string
-	at   time.Time
+	object lag.Own[*v1alpha1.Autoscaler]
+	at     time.Time // of the decision that was written
 	// noMetricsSince is the beginning of the absence of metrics that was last said in an event.
 	noMetricsSince metav1.Time
 }
@@ -69,8 +68,9 @@ func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outc
 	key := cached.Namespace + "/" + cached.Name
 	last := w.lastReport(key)
 	known := cached
-	if last.object != nil && last.over == cached.ResourceVersion && last.object.UID == cached.UID {
-		known = last.object
+	// The informer may not show yet what was written a moment ago.
+	if own, ok := last.object.Over(cached.ResourceVersion, time.Now()); ok && own.UID == cached.UID {
+		known = own
 	}
 	if o.scaled() {
 		w.say(cached, corev1.EventTypeNormal, eventScaled, fmt.Sprintf("scaled %s from %d to %d: %s",
@@ -89,9 +89,9 @@ func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outc
 	if err != nil {
 		return err
 	}
-	w.keepReport(key, reported{
-		object: stored, over: cached.ResourceVersion, at: o.Recommendation.At, noMetricsSince: last.noMetricsSince,
-	})
+	last.at = o.Recommendation.At
+	last.object.Wrote(stored, stored.ResourceVersion, cached.ResourceVersion, time.Now())
+	w.keepReport(key, last)
 	w.sayLimited(cached, &known.Status, next)
 	w.sayNoMetrics(key, cached, next, &o)
 	return nil
