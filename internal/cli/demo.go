@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -110,7 +111,7 @@ func (f *demoFlags) onThisMachine(cmd *cobra.Command) (err error) {
 	}
 	script := demo.LocalScript()
 	script.Rate = f.rate
-	name := calledAs(self)
+	name := calledAs()
 	return demo.Run(ctx, demo.Options{
 		Stage: stage, Script: script, Out: out, Colour: colourful(out), Keep: f.keep,
 		Intro: []string{
@@ -144,7 +145,7 @@ func (f *demoFlags) onKubernetes(cmd *cobra.Command) error {
 	}
 	script := demo.KubeScript()
 	script.Rate = f.rate
-	way := "through the API server"
+	name, way := calledAs(), "through the API server"
 	if f.url != "" {
 		way = "through " + f.url
 	}
@@ -157,18 +158,22 @@ func (f *demoFlags) onKubernetes(cmd *cobra.Command) error {
 		Look: []string{
 			"kubectl get incidents,autoscalers,healingpolicies -n " + f.namespace,
 			"kubectl describe autoscaler web -n " + f.namespace,
-			commandName() + " incidents NAME -n " + f.namespace,
-			commandName() + " explain autoscaler/web -n " + f.namespace,
+			name + " incidents NAME -n " + f.namespace,
+			name + " explain autoscaler/web -n " + f.namespace,
 		},
 	})
 }
 
 // calledAs is how the user calls this program; `go run` builds it into a folder of its own.
-func calledAs(executable string) string {
-	if strings.Contains(executable, string(filepath.Separator)+"go-build") {
+func calledAs() string {
+	name := commandName()
+	if strings.Contains(os.Args[0], string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/homeostat"
 	}
-	return commandName()
+	if _, err := exec.LookPath(name); err != nil && name == "homeostat" {
+		return os.Args[0]
+	}
+	return name
 }
 
 // colourful reports whether out is a terminal whose user has nothing against colours (no-color.org).

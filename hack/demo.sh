@@ -1,0 +1,182 @@
+#!/usr/bin/env bash
+# `make demo` and `make demo-down`: Homeostat and the demo app on a real Kubernetes, and the story on it.
+#   hack/demo.sh up     deploys to the cluster of KUBECONFIG, or to a lab that is made for it, and plays the story
+#   hack/demo.sh down   removes what up made; what was there before stays
+# Exit codes: 0, 1 something failed or did not happen, 2 wrong call, 3 a lab is not possible on this machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+LAB=bin/lab
+IMAGES=(dist/homeostat.tar dist/demoapp.tar)
+STATE=${XDG_STATE_HOME:-$HOME/.local/state}/homeostat/demo
+MARKER=$STATE/made-${LAB_NAME:-homeostat-lab}
+MADE_BY=homeostat.dev/made-by # annotation of the namespaces that up has made
+ON_LAB=
+
+say() { printf '%s\n' "$*"; }
+
+k() {
+  if [ -z "$ON_LAB" ] && command -v kubectl >/dev/null; then
+    kubectl "$@"
+  elif [ -x "$LAB" ]; then
+    "$LAB" kubectl "$@"
+  else
+    say "kubectl is needed and not on the PATH" >&2
+    return 1
+  fi
+}
+
+other_ways() {
+  say ""
+  say "Without a lab there are two other ways:"
+  say "  go run ./cmd/homeostat demo            the same story on processes of this machine, without root"
+  say "  KUBECONFIG=~/.kube/config make demo    the same story on any cluster, a kind one for instance"
+}
+
+# lab_up sets KUBECONFIG and URL to those of the lab, which it starts if need be.
+lab_up() {
+  ON_LAB=yes
+  make --no-print-directory $LAB
+  local code=0
+  if "$LAB" kubeconfig >/dev/null 2>&1; then
+    "$LAB" up || code=$?
+  else
+    mkdir -p "$STATE"
+    : >"$MARKER"
+    HPA=${HPA:-none} "$LAB" up || code=$?
+  fi
+  if [ "$code" = 3 ]; then
+    rm -f "$MARKER"
+    other_ways
+  fi
+  [ "$code" = 0 ] || exit "$code"
+  KUBECONFIG=$("$LAB" kubeconfig)
+  export KUBECONFIG
+  URL=$("$LAB" status | sed -n 's/^NodePort *30080 at //p')
+}
+
+# images_in brings the images to the nodes, or says how.
+images_in() {
+  make --no-print-directory images
+  if [ -n "$ON_LAB" ]; then
+    "$LAB" load "${IMAGES[@]}"
+    return
+  fi
+  local context
+  context=$(k config current-context)
+  if [[ $context == kind-* ]] && command -v kind >/dev/null; then
+    local archive
+    for archive in "${IMAGES[@]}"; do
+      kind load image-archive "$archive" --name "${context#kind-}"
+    done
+    return
+  fi
+  image_hint
+}
+
+image_hint() {
+  say "The nodes need the images localhost/homeostat:dev and localhost/demoapp:dev:"
+  say "  kind load image-archive ${IMAGES[0]}; kind load image-archive ${IMAGES[1]}     kind"
+  say "  ctr -n k8s.io images import FILE                                         a node with containerd"
+  say "deploy/README.md says how to use a registry."
+}
+
+there() { k get "$@" >/dev/null 2>&1; }
+
+# ours NAMESPACE: whether up has made it.
+ours() { [ "$(k get namespace "$1" -o "jsonpath={.metadata.annotations.${MADE_BY//./\\.}}" 2>/dev/null)" = demo ]; }
+
+# rolled_out NAMESPACE NAME: waits, and explains what keeps the pods from starting.
+rolled_out() {
+  k -n "$1" rollout status "deployment/$2" --timeout=120s && return
+  say ""
+  say "The pods of $1/$2 do not start:"
+  k -n "$1" get pods -o 'jsonpath={range .items[*].status.containerStatuses[*].state.waiting}{"  "}{.reason}{": "}{.message}{"\n"}{end}'
+  image_hint
+  exit 1
+}
+
+# deploy NAMESPACE NAME KUSTOMIZATION
+deploy() {
+  local existed=
+  if there -n "$1" deployment "$2"; then
+    existed=yes
+  fi
+  if ! there namespace "$1"; then
+    k create namespace "$1"
+    k annotate namespace "$1" "$MADE_BY=demo" >/dev/null
+  fi
+  k apply -k "$3" 2> >(grep -v 'kubectl.kubernetes.io/last-applied-configuration' >&2)
+  if [ -n "$existed" ]; then # the tag is the same, the image may be another one
+    k -n "$1" rollout restart "deployment/$2"
+  fi
+}
+
+up() {
+  URL=
+  if [ -z "${KUBECONFIG:-}" ]; then
+    lab_up
+  fi
+  k version >/dev/null || { say "the cluster of KUBECONFIG=$KUBECONFIG does not answer"; exit 1; }
+  images_in
+  if there namespace homeostat-system && ! ours homeostat-system; then
+    say "Homeostat is installed already: it is used as it is."
+  else
+    deploy homeostat-system homeostat deploy/base
+  fi
+  k wait --for=condition=Established --timeout=60s \
+    crd/autoscalers.homeostat.dev crd/healingpolicies.homeostat.dev crd/incidents.homeostat.dev
+  # A fresh start: incidents of the last hour make the next ones stay open longer, and a policy keeps its spent budget.
+  k -n demo delete incidents,healingpolicies --all --ignore-not-found
+  deploy demo web hack/demo
+  rolled_out homeostat-system homeostat
+  rolled_out demo web
+
+  local code=0
+  say ""
+  bin/homeostat demo --kubernetes ${URL:+--url "$URL"} || code=$?
+  say ""
+  say "  export KUBECONFIG=$KUBECONFIG"
+  if [ -n "$ON_LAB" ] && ! command -v kubectl >/dev/null; then
+    say "  kubectl is here: $LAB kubectl"
+  fi
+  say "  make demo-down   removes it all"
+  exit "$code"
+}
+
+down() {
+  if [ -z "${KUBECONFIG:-}" ]; then
+    ON_LAB=yes
+    make --no-print-directory $LAB
+    if [ -f "$MARKER" ]; then
+      "$LAB" down
+      rm -f "$MARKER"
+      return
+    fi
+    if ! KUBECONFIG=$("$LAB" kubeconfig 2>/dev/null); then
+      say "There is no lab, so nothing of the demo is left."
+      return
+    fi
+    export KUBECONFIG
+    say "The lab was there before the demo and stays: make lab-down ends it."
+  fi
+  if ours demo; then
+    k delete namespace demo
+  elif there namespace demo; then
+    say "Namespace demo was there before the demo and stays."
+  fi
+  if ours homeostat-system; then
+    k delete -k deploy/base --ignore-not-found
+  elif there namespace homeostat-system; then
+    say "Homeostat was installed before the demo and stays."
+  fi
+}
+
+case ${1:-} in
+  up) up ;;
+  down) down ;;
+  *)
+    say "usage: hack/demo.sh up|down" >&2
+    exit 2
+    ;;
+esac
