@@ -25,7 +25,7 @@ func crashLoop(s *subject, deaths []death) (incident.Finding, bool) {
 	}
 	f := incident.Finding{Active: s.failing(), Confidence: 95}
 	if waiting {
-		f.For = append(f.For, "the kubelet holds it in CrashLoopBackOff")
+		f.For = append(f.For, "it is held in CrashLoopBackOff")
 	}
 	f.For = append(f.For, restarts(c.Restarts))
 	if len(deaths) == 0 || !deaths[len(deaths)-1].newest {

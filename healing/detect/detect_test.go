@@ -146,7 +146,7 @@ func TestOOMKilled(t *testing.T) {
 		{
 			name: "just killed, memory at the limit", replica: pod(terminated(dead(137, "OOMKilled"))), memory: memory(40*mib, 127*mib),
 			want: []string{"OOMKilled active"}, confidence: 99,
-			says: []string{"container app of web-7c9 was killed by the kernel at its memory limit of 128 MiB"},
+			says: []string{"container app of web-7c9 was killed at its memory limit of 128 MiB"},
 		},
 		{name: "restarted already", replica: pod(restarted(dead(137, "OOMKilled"), 1)), want: []string{"OOMKilled"}, confidence: 95},
 		{

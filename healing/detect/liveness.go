@@ -30,7 +30,7 @@ func livenessKill(s *subject, d *death) (explanation, bool) {
 	}
 	probe, killing, unhealthy := probeEvents(s, d.FinishedAt)
 	signalled := d.ExitCode == exitKill || d.ExitCode == exitTerm || d.Signal == sigKill
-	e := explanation{message: s.who() + " was killed by the kubelet because its " + probe + " probe failed"}
+	e := explanation{message: s.who() + " was killed because its " + probe + " probe failed"}
 	switch {
 	case killing != nil:
 		e.confidence = 95

@@ -36,7 +36,7 @@ func oomKilled(s *subject, d *death) (explanation, bool) {
 		e.message = s.who() + " was killed by the kernel for memory, though it has no limit of its own: the node or a parent's limit ran out"
 		return e, true
 	}
-	e.message = s.who() + " was killed by the kernel at its memory limit of " + phrase.Bytes(limit)
+	e.message = s.who() + " was killed at its memory limit of " + phrase.Bytes(limit)
 	used, known := memoryBefore(s.points(), d.Termination)
 	switch {
 	case !known:
@@ -71,11 +71,11 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 	case known && float64(used) >= nearLimit*float64(limit):
 		e.confidence = 75
 		e.pro = append(e.pro, lastSample(used, limit))
-		e.message = s.who() + " was probably killed by the kernel for memory: exit code 137, and " + lastSample(used, limit)
+		e.message = s.who() + " was probably killed for memory: exit code 137, and " + lastSample(used, limit)
 	case !known && !d.StartedAt.IsZero() && life < shortLife:
 		e.confidence = 50
 		e.against = append(e.against, "it lived "+phrase.Span(life)+", too short for a memory sample")
-		e.message = fmt.Sprintf("%s was probably killed by the kernel for memory: exit code 137 after %s, with a limit of %s",
+		e.message = fmt.Sprintf("%s was probably killed for memory: exit code 137 after %s, with a limit of %s",
 			s.who(), phrase.Span(life), phrase.Bytes(limit))
 	default:
 		return explanation{}, false

@@ -81,7 +81,7 @@ func oom() incident.Incident {
 	return incident.Incident{
 		Namespace: "demo", Name: "web-oomkilled-1a2b", State: incident.Resolved, Kind: incident.OOMKilled,
 		Workload: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: "web"},
-		Cause:    "container app of web-1 was killed by the kernel at its memory limit of 128Mi", Confidence: 97,
+		Cause:    "container app of web-1 was killed at its memory limit of 128Mi", Confidence: 97,
 		For: []string{"reason OOMKilled, exit code 137"}, Against: []string{"the last sample is 3 s older than the death"},
 		OpenedAt: now.Add(-time.Minute), StartedAt: now.Add(-61 * time.Second), ResolvedAt: now.Add(-10 * time.Second), Occurrences: 2,
 		Evidence: []incident.Evidence{
