@@ -84,17 +84,24 @@ func (c *contact) stale(now time.Time) time.Duration {
 	return max(worst, 0)
 }
 
-// probe asks the API server every probePeriod until ctx is done. An answer counts from when it was asked for.
-func (c *contact) probe(ctx context.Context, ask func(context.Context) error) {
+// probe asks the API server every probePeriod until ctx is done. An answer counts from when it was asked for. turned is
+// told when the answers begin to fail (with the error) and when they succeed again (nil).
+func (c *contact) probe(ctx context.Context, ask func(context.Context) error, turned func(error)) {
 	tick := time.NewTicker(probePeriod)
 	defer tick.Stop()
+	away := false
 	for {
 		asked := time.Now()
 		probeCtx, cancel := context.WithTimeout(ctx, probeTimeout)
-		if ask(probeCtx) == nil {
+		err := ask(probeCtx)
+		cancel()
+		if err == nil {
 			c.heard(asked)
 		}
-		cancel()
+		if (err != nil) != away && ctx.Err() == nil {
+			away = err != nil
+			turned(err)
+		}
 		select {
 		case <-ctx.Done():
 			return

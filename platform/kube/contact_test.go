@@ -88,6 +88,7 @@ func TestProbe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var mute atomic.Bool
 		done := make(chan struct{})
+		var turns []bool // true: away
 		go func() {
 			defer close(done)
 			c.probe(ctx, func(ctx context.Context) error {
@@ -96,7 +97,7 @@ func TestProbe(t *testing.T) {
 				}
 				<-ctx.Done() // a server that hangs
 				return ctx.Err()
-			})
+			}, func(err error) { turns = append(turns, err != nil) })
 		}()
 		time.Sleep(10*probePeriod + time.Second)
 		synctest.Wait()
@@ -108,8 +109,13 @@ func TestProbe(t *testing.T) {
 		if got := c.stale(time.Now()); got < time.Minute-probePeriod {
 			t.Errorf("after a minute without an answer the view is %v old", got)
 		}
+		mute.Store(false)
+		time.Sleep(2 * probePeriod)
 		cancel()
 		<-done
+		if len(turns) != 2 || !turns[0] || turns[1] {
+			t.Errorf("turned %v, want away and back, once each", turns)
+		}
 	})
 }
 

@@ -225,6 +225,9 @@ func TestTheViewKnowsItsAge(t *testing.T) {
 	until(t, "the watches have ended", func() bool {
 		return slices.ContainsFunc(p.contact.links, func(l *link) bool { return !l.isOpen() })
 	})
+	if err := p.clients.ask(t.Context()); err == nil || err.Error() != "/readyz answered 503" {
+		t.Errorf("a server that is down: %v", err)
+	}
 	left := time.Now()
 	if got := p.Snapshot(left.Add(time.Minute)).Stale; got < time.Minute {
 		t.Errorf("a minute later the view says it is %v old", got)

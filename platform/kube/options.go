@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -99,6 +100,7 @@ type clients struct {
 	own    *client.Client
 	scales scale.ScalesGetter
 	mapper meta.RESTMapper
+	http   *http.Client
 	// ask is answered by an API server that works, its storage included.
 	ask func(context.Context) error
 }
@@ -126,10 +128,15 @@ func newClients(cfg *rest.Config) (*clients, error) {
 	}
 	probe := core.Discovery().RESTClient()
 	return &clients{
-		core: core, own: own, scales: scales, mapper: mapper,
+		core: core, own: own, scales: scales, mapper: mapper, http: hc,
 		ask: func(ctx context.Context) error {
 			// Open to every authenticated client, and red while the API server cannot reach its storage.
-			return probe.Get().AbsPath("/readyz").Do(ctx).Error()
+			var code int
+			err := probe.Get().AbsPath("/readyz").Do(ctx).StatusCode(&code).Error()
+			if err != nil && code != 0 { // the body lists every check of the server
+				return fmt.Errorf("/readyz answered %d", code)
+			}
+			return err //nolint:wrapcheck // it names the request
 		},
 	}, nil
 }

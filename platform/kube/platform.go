@@ -116,7 +116,15 @@ func (p *Platform) Start(ctx context.Context) error {
 	for _, r := range p.eventReflectors() {
 		p.running.Go(func() { r.RunWithContext(run) })
 	}
-	p.running.Go(func() { p.contact.probe(run, p.clients.ask) })
+	p.running.Go(func() {
+		p.contact.probe(run, p.clients.ask, func(err error) {
+			if err != nil {
+				p.log.WarnContext(run, "api server does not answer, so that nothing is acted on", "error", err)
+				return
+			}
+			p.log.InfoContext(run, "api server answers again")
+		})
+	})
 
 	sync, cancel := context.WithTimeout(run, p.opts.SyncTimeout)
 	defer cancel()
@@ -139,6 +147,7 @@ func (p *Platform) Stop() {
 	p.running.Wait()
 	p.changed.end()
 	p.broadcaster.Shutdown()
+	p.clients.http.CloseIdleConnections()
 }
 
 // Synced reports whether every list has been read once.
