@@ -218,7 +218,7 @@ func indexed[T any](list []*feed, index, value string) []T {
 	return out
 }
 
-// named returns the object of that name, the zero value if there is none. K tells kinds apart that share a list.
+// named returns the object of that name, the zero value if there is none. want tells kinds apart that share a list; nil wants any.
 func named[T any](list []*feed, namespace, name string, want func(T) bool) (found T, ok bool) {
 	key := cache.NewObjectName(namespace, name).String()
 	for _, f := range list {
