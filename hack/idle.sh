@@ -17,3 +17,8 @@ printf 'leader %s\n' "$leader"
 join <(echo "$before" | awk '$2 ~ /cpu/ {print $1, $3, $4}') <(echo "$after" | awk '$2 ~ /cpu/ {print $1, $3, $4}') |
   awk '$5 > $3 {printf "%s cpu %.1f millicores over %.0f s\n", $1, ($4 - $2) / (($5 - $3) / 1000) * 1000, ($5 - $3) / 1000}'
 echo "$after" | awk '$2 ~ /memory/ {printf "%s memory %.1f MiB (working set)\n", $1, $3 / 1048576}'
+for pod in $(echo "$after" | awk '{print $1}' | uniq); do
+  kubectl get --raw "/api/v1/namespaces/homeostat-system/pods/$pod:8080/proxy/metrics" |
+    awk -v pod="$pod" '$1 == "process_resident_memory_bytes" {printf "%s memory %.1f MiB (resident set of the process, with the binary'"'"'s mapped pages)\n", pod, $2 / 1048576}'
+done
+kubectl get pods -A --no-headers | awk 'END {printf "pods in the lab: %d\n", NR}'
