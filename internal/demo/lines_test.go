@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/homeostat/homeostat/demoapp/load"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/report"
@@ -217,5 +218,16 @@ func TestLinesAreWrapped(t *testing.T) {
 		if n := len([]rune(s)); n > width {
 			t.Errorf("%d characters: %s", n, s)
 		}
+	}
+}
+
+func TestTrafficNamesFailuresAndReplicas(t *testing.T) {
+	t.Parallel()
+	got := traffic(load.Summary{
+		Sent: 10, Failed: 3, Errors: map[string]int64{"status 502": 2, "reset": 1},
+		Hostnames: map[string]int64{"web-2": 3, "web-1": 4, "(no X-Hostname)": 2},
+	})
+	if want := "10 requests, 3 failed (reset ×1, status 502 ×2); answers from web-1 4, web-2 3"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

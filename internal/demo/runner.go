@@ -323,19 +323,21 @@ func added(a, b map[string]int64) map[string]int64 {
 
 // traffic words what was sent: how many requests, why some failed, who answered.
 func traffic(s load.Summary) string {
-	counts := func(m map[string]int64) string {
-		var parts []string
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			parts = append(parts, fmt.Sprintf("%s %d", k, m[k]))
-		}
-		return strings.Join(parts, ", ")
-	}
 	text := fmt.Sprintf("%d requests, %d failed", s.Sent, s.Failed)
-	if len(s.Errors) > 0 {
-		text += " (" + counts(s.Errors) + ")"
+	var why, who []string
+	for _, kind := range slices.Sorted(maps.Keys(s.Errors)) {
+		why = append(why, fmt.Sprintf("%s ×%d", kind, s.Errors[kind]))
 	}
-	if len(s.Hostnames) > 0 {
-		text += "; answers from " + counts(s.Hostnames)
+	for _, name := range slices.Sorted(maps.Keys(s.Hostnames)) {
+		if !strings.HasPrefix(name, "(") { // the answer of no replica, but of what is in front of it
+			who = append(who, fmt.Sprintf("%s %d", name, s.Hostnames[name]))
+		}
+	}
+	if len(why) > 0 {
+		text += " (" + strings.Join(why, ", ") + ")"
+	}
+	if len(who) > 0 {
+		text += "; answers from " + strings.Join(who, ", ")
 	}
 	return text
 }
