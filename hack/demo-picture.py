@@ -14,6 +14,7 @@ import sys
 COLOURS = {"1": "#ffffff", "2": "#8b949e", "31": "#ff7b72", "32": "#7ee787", "33": "#e3b341", "36": "#79c0ff"}
 PLAIN, BACKGROUND = "#d0d7de", "#0d1117"
 CHARACTER, LINE, MARGIN = 7.83, 18, 20  # of a monospace font at 13 px
+NO_BREAK = "\u00a0"  # browsers fold ordinary spaces in a picture
 CODE = re.compile(r"\x1b\[(\d+)m")
 
 
@@ -42,14 +43,14 @@ def svg(lines):
     yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
     yield "<title>Output of homeostat demo</title>"
     yield f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>'
-    yield '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="13" xml:space="preserve">'
+    yield '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, \'DejaVu Sans Mono\', monospace" font-size="13">'
     for row, line in enumerate(lines):
         y = MARGIN + row * LINE + 13
         for column, text, colour, bold in spans(line):
             weight = ' font-weight="bold"' if bold else ""
             yield (
                 f'<text x="{MARGIN + column * CHARACTER:.1f}" y="{y}" fill="{colour}"{weight} '
-                f'textLength="{len(text) * CHARACTER:.1f}" lengthAdjust="spacingAndGlyphs">{html.escape(text)}</text>'
+                f'textLength="{len(text) * CHARACTER:.1f}" lengthAdjust="spacingAndGlyphs">{html.escape(text).replace(" ", NO_BREAK)}</text>'
             )
     yield "</g></svg>"
 
