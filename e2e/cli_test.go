@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,12 @@ func TestCommandLineShowsIncidentsAndDecisions(t *testing.T) {
 	s := newSpace(t, "cli")
 	s.deploy(workload{replicas: 1})
 	s.scale(nil)
-	s.awaitAutoscaler("two replicas", time.Minute, hasReplicas(2))
+	s.awaitAutoscaler("two replicas and their CPU", time.Minute, func(st *v1alpha1.AutoscalerStatus) error {
+		if err := hasReplicas(2)(st); err != nil || strings.HasSuffix(st.MetricsSummary, "%/40%") {
+			return err
+		}
+		return fmt.Errorf("the metrics are %q", st.MetricsSummary)
+	})
 	pods := s.awaitReady(2)
 	s.heal(func(p *v1alpha1.HealingPolicySpec) { p.ResolveAfter = span(time.Minute) })
 	s.ask(pods[0].Name, "/crash?code=7")
