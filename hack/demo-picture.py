@@ -29,9 +29,9 @@ def spans(line):
     column, code, at = 0, "0", 0
     for m in [*CODE.finditer(line), None]:
         text = line[at : m.start() if m else len(line)]
-        if text.strip():
-            indent = len(text) - len(text.lstrip(" "))
-            yield column + indent, text.strip(" "), COLOURS.get(code, PLAIN), code == "1"
+        # Several blanks in a row are columns, and browsers make one of them: each column is a piece of its own.
+        for piece in re.finditer(r"\S+(?: \S+)*", text):
+            yield column + piece.start(), piece.group(), COLOURS.get(code, PLAIN), code == "1"
         column += len(text)
         if m:
             code, at = m.group(1), m.end()
