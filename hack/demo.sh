@@ -52,7 +52,19 @@ lab_up() {
   [ "$code" = 0 ] || exit "$code"
   KUBECONFIG=$("$LAB" kubeconfig)
   export KUBECONFIG
+  if [ -e "$MARKER" ] && [ ! -s "$MARKER" ]; then
+    cksum <"$KUBECONFIG" >"$MARKER"
+  fi
   URL=$("$LAB" status | sed -n 's/^NodePort *30080 at //p')
+}
+
+# made_lab: whether up has made the lab that is there, not one of that name before it. An empty marker is of an up that did not
+# get to its end.
+made_lab() {
+  [ -e "$MARKER" ] || return 1
+  [ -s "$MARKER" ] || return 0
+  local path
+  path=$("$LAB" kubeconfig 2>/dev/null) && cksum <"$path" | cmp -s - "$MARKER"
 }
 
 # images_in brings the images to the nodes, or says how.
@@ -148,11 +160,12 @@ down() {
   if [ -z "${KUBECONFIG:-}" ]; then
     ON_LAB=yes
     make --no-print-directory $LAB
-    if [ -f "$MARKER" ]; then
+    if made_lab; then
       "$LAB" down
       rm -f "$MARKER"
       return
     fi
+    rm -f "$MARKER"
     if ! KUBECONFIG=$("$LAB" kubeconfig 2>/dev/null); then
       say "There is no lab, so nothing of the demo is left."
       return
