@@ -2,6 +2,7 @@ package healing
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/healing/internal/phrase"
@@ -39,10 +40,10 @@ func (p *pass) diagnose(t *tracked) {
 			after = phrase.Span(d)
 		}
 		cause += "; it began " + after + " after a change: " + phrase.Cut(c.Message, 160)
-		pro = append(pro[:len(pro):len(pro)], "it began "+after+" after a change")
+		pro = append(slices.Clip(pro), "it began "+after+" after a change")
 	}
 	if s := p.onlyNewest(t); s != "" {
-		pro = append(pro[:len(pro):len(pro)], s)
+		pro = append(slices.Clip(pro), s)
 	}
 	t.inc.Explain(cause, lead.Confidence, pro, against)
 	t.dirty = true

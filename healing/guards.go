@@ -98,7 +98,7 @@ func notOwned(q *proposal) (string, bool) {
 }
 
 func staleSnapshot(q *proposal) (string, bool) {
-	return fmt.Sprintf("refused: the view is older than %s", phrase.Span(MaxStale)), q.stale()
+	return "refused: the view is older than " + phrase.Span(MaxStale), q.stale()
 }
 
 func noEvidence(q *proposal) (string, bool) {

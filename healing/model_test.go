@@ -224,7 +224,8 @@ func (h *history) checkPure(in Input) {
 		W *cluster.Workload
 	}
 	text := mustJSON(h.t, given{in.Incidents, in.Workload})
-	if mustJSON(h.t, Reconcile(in, h.now)) != mustJSON(h.t, Reconcile(in, h.now)) {
+	once := mustJSON(h.t, Reconcile(in, h.now))
+	if again := mustJSON(h.t, Reconcile(in, h.now)); once != again {
 		h.t.Errorf("the same input gives two plans")
 	}
 	if text != mustJSON(h.t, given{in.Incidents, in.Workload}) {

@@ -5,8 +5,8 @@
 // which the CRDs in deploy/crds are generated. Nothing here decides or converts: package internal/policy turns specs
 // into what the engines work with, package internal/policy/record writes their results into the statuses.
 //
-// +kubebuilder:object:generate=true
 // +groupName=homeostat.dev
+// +kubebuilder:object:generate=true
 package v1alpha1
 
 //go:generate go tool -modfile=../../go.tools.mod controller-gen object paths=. crd output:crd:dir=../../deploy/crds

@@ -50,7 +50,6 @@ type death struct {
 
 // explanation is what a check of deaths says about a death.
 type explanation struct {
-	kind         incident.Kind
 	confidence   int32
 	message      string
 	pro, against []string

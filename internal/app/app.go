@@ -91,9 +91,9 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	switch c.Platform {
 	case config.Kubernetes:
-		err = a.useKubernetes(ctx)
+		err = a.useKubernetes()
 	case config.Local:
-		err = a.useLocal(ctx)
+		err = a.useLocal()
 	default:
 		err = fmt.Errorf("platform: %q is not allowed: kubernetes or local", c.Platform)
 	}

@@ -45,7 +45,7 @@ func (o KubeOptions) withDefaults() KubeOptions {
 	return o
 }
 
-func (a *App) useKubernetes(ctx context.Context) error {
+func (a *App) useKubernetes() error {
 	o := a.opts.Kube.withDefaults()
 	if o.REST == nil {
 		return errors.New("platform kubernetes: no cluster is configured; set KUBECONFIG or run in a pod")

@@ -11,7 +11,7 @@ import (
 	"github.com/homeostat/homeostat/platform/local"
 )
 
-func (a *App) useLocal(context.Context) error {
+func (a *App) useLocal() error {
 	c := a.opts.Config
 	documents, err := local.Load(c.LocalPlatform.File)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // the linker can only set a variable
+var version = "dev"
 
 // errUsage marks an error of the call, which exits with 2.
 var errUsage = errors.New("usage")

@@ -84,29 +84,31 @@ func newExplain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found = false
-			for _, a := range list {
-				if a.Ref.Name != name {
-					continue
-				}
-				found = true
-				if f.output == "json" {
-					err = report.JSON(cmd.OutOrStdout(), a)
-				} else {
-					err = report.Explain(cmd.OutOrStdout(), a, time.Now())
-				}
-				if err != nil {
-					return err
-				}
-			}
-			if !found {
+			named := slices.DeleteFunc(slices.Clone(list), func(a report.Autoscaler) bool { return a.Ref.Name != name })
+			if len(named) == 0 {
 				return fmt.Errorf("autoscaler %q not found%s; there %s", name, in(ns), names(list))
 			}
-			return nil
+			return f.printAutoscalers(cmd, named)
 		},
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// printAutoscalers prints one, or with --all-namespaces every one of that name.
+func (f *sourceFlags) printAutoscalers(cmd *cobra.Command, list []report.Autoscaler) error {
+	for _, a := range list {
+		var err error
+		if f.output == "json" {
+			err = report.JSON(cmd.OutOrStdout(), a)
+		} else {
+			err = report.Explain(cmd.OutOrStdout(), a, time.Now())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func in(ns string) string {

@@ -102,7 +102,9 @@ func (w *world) Decided(a Autoscaler, _ hpa.Observation, rec hpa.Recommendation,
 func (w *world) Incident(incident.Incident)                      {}
 func (w *world) Acted(healing.Action, healing.Result, time.Time) {}
 func (w *world) Turned(_ string, _ time.Duration, _ error)       { w.mu.Lock(); w.turns++; w.mu.Unlock() }
-func (w *world) loop() *Scaling                                  { return NewScaling(w, w, w, slog.New(slog.DiscardHandler)) }
+
+func (w *world) loop() *Scaling { return NewScaling(w, w, w, slog.New(slog.DiscardHandler)) }
+
 func (w *world) pass(t *testing.T, s *Scaling, now time.Time) {
 	t.Helper()
 	if err := s.Pass(t.Context(), now); err != nil {

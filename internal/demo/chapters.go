@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/healing"
@@ -215,12 +216,7 @@ func remedied(in *incident.Incident, outcomes ...incident.Outcome) bool {
 		return false
 	}
 	last := in.Remediations[len(in.Remediations)-1].Outcome
-	for _, o := range outcomes {
-		if last == o {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(outcomes, last)
 }
 
 func busy(ctx context.Context, p *play) error {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,10 +27,10 @@ import (
 )
 
 //go:embed web.yaml
-var webYAML string //nolint:gochecknoglobals // embedded, never written
+var webYAML string
 
 //go:embed homeostat.yaml
-var homeostatYAML string //nolint:gochecknoglobals // embedded, never written
+var homeostatYAML string
 
 // The names of the files in the state folder.
 const (
@@ -127,8 +128,7 @@ func (l *Local) configure() (local.Config, error) {
 // left as they are.
 func filled(document, placeholder, value string) string {
 	if strings.HasPrefix(placeholder, "[") {
-		quoted, _ := json.Marshal(value) // a string always has a JSON form, and that is a YAML scalar too
-		value = "[" + string(quoted) + ","
+		value = "[" + strconv.Quote(value) + "," // what Go quotes is a YAML scalar in double quotes
 	}
 	lines := strings.Split(document, "\n")
 	for i, s := range lines {

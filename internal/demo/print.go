@@ -162,7 +162,7 @@ func cut(s string, n int) string {
 func wrap(s string, n int) []string {
 	var lines []string
 	length := 0
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		size := utf8.RuneCountInString(word)
 		if len(lines) == 0 || length+1+size > n {
 			lines = append(lines, word)

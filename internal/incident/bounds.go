@@ -29,7 +29,7 @@ func (i *Incident) Clone() Incident {
 
 // Note appends an entry to the timeline. When it is full, the beginning and the newest entries are kept.
 func (i *Incident) Note(at time.Time, reason, message string) {
-	i.Timeline = append(i.Timeline, Entry{At: at, Reason: reason, Message: cut(message, MaxMessage)})
+	i.Timeline = append(i.Timeline, Entry{At: at, Reason: reason, Message: cut(message)})
 	i.Timeline = dropMiddle(i.Timeline, keepTimeline, MaxTimeline)
 }
 
@@ -114,7 +114,7 @@ func (i *Incident) Remediation(id string) *Remediation {
 
 // Intend appends a remediation and returns it. When there are too many, the newest are kept.
 func (i *Incident) Intend(r Remediation) *Remediation {
-	r.Message = cut(r.Message, MaxMessage)
+	r.Message = cut(r.Message)
 	i.Remediations = append(i.Remediations, r)
 	if len(i.Remediations) > MaxRemediations {
 		i.Remediations = slices.Delete(i.Remediations, 0, len(i.Remediations)-MaxRemediations)
@@ -124,19 +124,19 @@ func (i *Incident) Intend(r Remediation) *Remediation {
 
 // Explain sets the cause with the observations for and against it, cut to their limits.
 func (i *Incident) Explain(cause string, confidence int32, pro, against []string) {
-	i.Cause, i.Confidence = cut(cause, MaxMessage), min(max(confidence, 1), 100)
+	i.Cause, i.Confidence = cut(cause), min(max(confidence, 1), 100)
 	i.For, i.Against = phrases(pro), phrases(against)
 }
 
 // Say sets the last step's reason and message.
 func (i *Incident) Say(reason, message string) {
-	i.Reason, i.Message = reason, cut(message, MaxMessage)
+	i.Reason, i.Message = reason, cut(message)
 }
 
 func phrases(in []string) []string {
 	var out []string
 	for _, p := range in {
-		if p = cut(p, MaxMessage); p != "" && !slices.Contains(out, p) && len(out) < MaxPhrases {
+		if p = cut(p); p != "" && !slices.Contains(out, p) && len(out) < MaxPhrases {
 			out = append(out, p)
 		}
 	}
@@ -145,11 +145,11 @@ func phrases(in []string) []string {
 
 // bounded returns the evidence within the limits of one piece: the newest lines and points.
 func (e Evidence) bounded() Evidence {
-	e.Message = cut(e.Message, MaxMessage)
+	e.Message = cut(e.Message)
 	e.Points = tail(e.Points, MaxPoints)
 	if e.Termination != nil {
 		t := *e.Termination
-		t.Reason, t.Message = cut(t.Reason, MaxMessage), cut(t.Message, MaxMessage)
+		t.Reason, t.Message = cut(t.Reason), cut(t.Message)
 		e.Termination = &t
 	}
 	lines := e.Lines[max(len(e.Lines)-MaxLogLines, 0):]
@@ -175,16 +175,16 @@ func dropMiddle[T any](list []T, first, limit int) []T {
 	return list
 }
 
-// cut shortens a text to at most limit bytes at a rune's border; bytes that are no UTF-8 are left out.
-func cut(s string, limit int) string {
+// cut shortens a text to at most MaxMessage bytes at a rune's border; bytes that are no UTF-8 are left out.
+func cut(s string) string {
 	s = strings.ToValidUTF8(s, "")
-	if len(s) <= limit {
+	if len(s) <= MaxMessage {
 		return s
 	}
 	const ellipsis = "…"
 	end := 0
 	for j := range s {
-		if j > limit-len(ellipsis) {
+		if j > MaxMessage-len(ellipsis) {
 			break
 		}
 		end = j

@@ -68,13 +68,10 @@ func maskKeys(lines []string) {
 			begin = i
 		}
 		if pemEnd.MatchString(l) {
-			from := begin
-			if from < 0 {
-				for from = i; from > 0 && base64Row.MatchString(lines[from-1]); {
-					from--
-				}
+			if begin < 0 {
+				begin = firstRow(lines, i)
 			}
-			for j := from; j <= i; j++ {
+			for j := begin; j <= i; j++ {
 				lines[j] = masked
 			}
 			begin = -1
@@ -85,4 +82,12 @@ func maskKeys(lines []string) {
 			lines[j] = masked
 		}
 	}
+}
+
+// firstRow returns where the rows of a key begin that ends in line end.
+func firstRow(lines []string, end int) int {
+	for end > 0 && base64Row.MatchString(lines[end-1]) {
+		end--
+	}
+	return end
 }

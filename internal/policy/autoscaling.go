@@ -161,7 +161,7 @@ func readMetricTarget(name corev1.ResourceName, t *autoscalingv2.MetricTarget, a
 		errs = append(errs, field.Forbidden(at.Child("value"), "use averageUtilization or averageValue"))
 	}
 	percent, value := at.Child("averageUtilization"), at.Child("averageValue")
-	switch t.Type {
+	switch t.Type { //nolint:exhaustive // the others are refused
 	case autoscalingv2.UtilizationMetricType:
 		if t.AverageValue != nil {
 			errs = append(errs, field.Forbidden(value, "a target of type Utilization has averageUtilization only"))

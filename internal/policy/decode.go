@@ -69,15 +69,14 @@ func wrongValue(n *yaml.Node, err error) string {
 		value = fmt.Sprintf("%q", n.Value)
 	case yaml.AliasNode, yaml.DocumentNode: // a document has neither inside
 	}
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Sprintf("%s is not allowed: must be %s", value, kindOf(wrong.Type))
 	}
 	return fmt.Sprintf("%s is not allowed: %s", value, strings.TrimPrefix(err.Error(), "json: "))
 }
 
 func kindOf(t reflect.Type) string {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // the others are called by their own names
 	case reflect.String:
 		return "text"
 	case reflect.Bool:

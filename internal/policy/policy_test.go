@@ -22,8 +22,6 @@ import (
 
 const deployed = "../../deploy"
 
-func ptr[T any](v T) *T { return &v }
-
 func parse(t *testing.T, text string) File {
 	t.Helper()
 	f, err := ParseFile(strings.NewReader(text))
@@ -93,13 +91,13 @@ func TestEveryFieldOfAnAutoscalerReachesTheEngine(t *testing.T) {
 		},
 		Behavior: &hpa.Behavior{
 			ScaleUp: &hpa.Rules{
-				StabilizationWindow: ptr(time.Duration(0)), Select: hpa.SelectMin, Tolerance: ptr(0.05),
+				StabilizationWindow: new(time.Duration(0)), Select: hpa.SelectMin, Tolerance: new(0.05),
 				Limits: []hpa.RateLimit{
 					{Type: hpa.LimitReplicas, Value: 4, Period: 15 * time.Second},
 					{Type: hpa.LimitPercent, Value: 100, Period: time.Minute},
 				},
 			},
-			ScaleDown: &hpa.Rules{StabilizationWindow: ptr(time.Minute)},
+			ScaleDown: &hpa.Rules{StabilizationWindow: new(time.Minute)},
 		},
 		Tolerance: 0.1, DownscaleStabilization: 5 * time.Minute, InitialReadinessDelay: 90 * time.Second,
 	}
@@ -223,7 +221,7 @@ func TestTheAPIAllowsTheRemediesThatTheEngineAllows(t *testing.T) {
 		t.Fatal("the rule about Restart is not in the CRD")
 	}
 	var inRule, inEngine []incident.Kind
-	for _, k := range strings.Split(rule[1], ",") {
+	for k := range strings.SplitSeq(rule[1], ",") {
 		inRule = append(inRule, incident.Kind(strings.Trim(k, " '")))
 	}
 	for _, k := range incident.Kinds() {
@@ -244,7 +242,7 @@ func TestTheAPIAllowsTheRemediesThatTheEngineAllows(t *testing.T) {
 func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := Autoscaling(&v1alpha1.AutoscalerSpec{
-		MinReplicas: ptr[int32](0), Mode: "Off", Metrics: []autoscalingv2.MetricSpec{{Type: "Pods"}},
+		MinReplicas: new(int32(0)), Mode: "Off", Metrics: []autoscalingv2.MetricSpec{{Type: "Pods"}},
 	})
 	if err == nil {
 		t.Fatal("accepted")

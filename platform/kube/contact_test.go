@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/utils/ptr"
 )
 
 func TestStaleIsTheWorstOfAnswersAndWatches(t *testing.T) {
@@ -30,7 +29,7 @@ func TestStaleIsTheWorstOfAnswersAndWatches(t *testing.T) {
 
 		first, other := watch.NewFake(), watch.NewFake()
 		podWatch := pods.follow(first, metav1.ListOptions{})
-		nodeWatch := nodes.follow(other, metav1.ListOptions{SendInitialEvents: ptr.To(true)})
+		nodeWatch := nodes.follow(other, metav1.ListOptions{SendInitialEvents: new(true)})
 		c.heard(time.Now())
 		check("a watch that still lists is not open", time.Second)
 		go other.Action(watch.Bookmark, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{initialEventsEnd: "true"}}})

@@ -93,12 +93,12 @@ func (p *Platform) transform(obj any) (any, error) {
 // openFeeds makes every informer; nothing runs yet.
 func (p *Platform) openFeeds() error {
 	var err error
-	add := func(list *[]*feed, make func() (*feed, error)) {
+	add := func(list *[]*feed, open func() (*feed, error)) {
 		if err != nil {
 			return
 		}
 		var f *feed
-		if f, err = make(); err == nil {
+		if f, err = open(); err == nil {
 			*list = append(*list, f)
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/healing"
@@ -154,7 +153,7 @@ func TestExpire(t *testing.T) {
 	orphan.Workload.Name, orphan.LastSeenAt = "gone", w.now.Add(-time.Hour)
 	w.Put(t, record.Incident(&orphan))
 	w.policy(t, "p", "web", nil)
-	w.policy(t, "q", "nothing", func(p *v1alpha1.HealingPolicy) { p.Spec.MinHealthyPercent = ptr.To(int32(101)) })
+	w.policy(t, "q", "nothing", func(p *v1alpha1.HealingPolicy) { p.Spec.MinHealthyPercent = new(int32(101)) })
 	p := w.start(t, func(o *Options) { o.KeepIncidents, o.MaxIncidents = 4*time.Hour+time.Minute, 6 })
 	if err := p.Expire(t.Context(), w.now); err != nil {
 		t.Fatal(err)
@@ -203,7 +202,7 @@ func TestPolicyFor(t *testing.T) {
 	}
 	w.policy(t, "younger", "web", at(2, v1alpha1.HealingObserve))
 	w.policy(t, "older", "web", at(1, v1alpha1.HealingAct))
-	w.policy(t, "wrong", "broken", func(p *v1alpha1.HealingPolicy) { p.Spec.MinHealthyPercent = ptr.To(int32(101)) })
+	w.policy(t, "wrong", "broken", func(p *v1alpha1.HealingPolicy) { p.Spec.MinHealthyPercent = new(int32(101)) })
 	w.policy(t, "empty", "", func(p *v1alpha1.HealingPolicy) { p.Spec.Selector = metav1.LabelSelector{} })
 	all := w.start(t, nil)
 	some := w.start(t, func(o *Options) { o.WatchAll = false })
@@ -234,7 +233,7 @@ func TestPolicyFor(t *testing.T) {
 func TestCharge(t *testing.T) {
 	w := newWorld(t)
 	w.policy(t, "p", "web", func(p *v1alpha1.HealingPolicy) {
-		p.Spec.Budget = v1alpha1.Budget{Actions: ptr.To(int32(2)), Period: &metav1.Duration{Duration: time.Hour}}
+		p.Spec.Budget = v1alpha1.Budget{Actions: new(int32(2)), Period: &metav1.Duration{Duration: time.Hour}}
 	})
 	p := w.start(t, nil)
 	pol, _ := p.PolicyFor(&cluster.Workload{Ref: web(), Labels: map[string]string{"app": "web"}})

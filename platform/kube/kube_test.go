@@ -17,7 +17,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/internal/cluster"
@@ -285,7 +284,7 @@ func TestOptionsAreChecked(t *testing.T) {
 
 func TestTwoPlatformsSideBySide(t *testing.T) {
 	w := newWorld(t)
-	w.policy(t, "p", "web", func(p *v1alpha1.HealingPolicy) { p.Spec.Budget.Actions = ptr.To(int32(3)) })
+	w.policy(t, "p", "web", func(p *v1alpha1.HealingPolicy) { p.Spec.Budget.Actions = new(int32(3)) })
 	a, b := w.start(t, nil), w.start(t, func(o *Options) { o.Identity = "other"; o.Namespaces = []string{"shop"} })
 	pol, _ := a.PolicyFor(a.Snapshot(time.Now()).Workloads[0])
 	// However the two are mixed, no more than the budget is ever charged.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -72,7 +71,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("kube: MaxIncidents is %d, it must not be negative", o.MaxIncidents)
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.SelfPod == "" {
 		o.SelfPod = o.Identity

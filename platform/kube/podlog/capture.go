@@ -161,7 +161,7 @@ func lifeIn(s *corev1.ContainerStatus, id string) (previous bool, err error) {
 func (k *Capturer) fetch(ctx context.Context, namespace string, c healing.Capture, previous bool) ([]byte, error) {
 	body, err := k.client.CoreV1().Pods(namespace).GetLogs(c.Replica, &corev1.PodLogOptions{
 		Container: c.Container, Previous: previous,
-		TailLines: ptr.To(int64(incident.MaxLogLines)), LimitBytes: ptr.To(int64(readLimit)),
+		TailLines: ptr.To(int64(incident.MaxLogLines)), LimitBytes: new(int64(readLimit)),
 	}).Stream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read log of %s: %w", c.Container, err)

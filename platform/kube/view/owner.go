@@ -63,7 +63,7 @@ func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
 	out.Desired, out.Existing = orOne(s.Spec.Replicas), s.Status.Replicas
 	out.Revision = r.intern(hashOf(s.Labels))
 	// Not a number means not made by a Deployment: then there is no revision to compare.
-	out.Number, _ = strconv.ParseInt(s.Annotations[revisionAnnotation], 10, 64) //nolint:errcheck // see above
+	out.Number, _ = strconv.ParseInt(s.Annotations[revisionAnnotation], 10, 64)
 	out.Template = r.template(&s.Spec.Template)
 	return out
 }

@@ -65,6 +65,8 @@ func phaseOf(p corev1.PodPhase) cluster.Phase {
 		return cluster.PhaseFailed
 	case corev1.PodPending, "": // not yet written by anybody
 		return cluster.PhasePending
+	case corev1.PodUnknown:
+		return cluster.PhaseUnknown
 	default:
 		return cluster.PhaseUnknown
 	}

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -26,7 +25,7 @@ func meta(kind, name string, owner ...string) metav1.ObjectMeta {
 	}
 	if len(owner) == 2 {
 		m.OwnerReferences = []metav1.OwnerReference{{
-			Kind: owner[0], Name: owner[1], UID: types.UID(owner[0] + "/" + owner[1]), Controller: ptr.To(true),
+			Kind: owner[0], Name: owner[1], UID: types.UID(owner[0] + "/" + owner[1]), Controller: new(true),
 		}}
 	}
 	return m
@@ -42,14 +41,14 @@ func template(image string) corev1.PodTemplateSpec {
 func deployment(name string, replicas int32) *appsv1.Deployment {
 	return &appsv1.Deployment{
 		ObjectMeta: meta("Deployment", name),
-		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To(replicas), Template: template("web:2")},
+		Spec:       appsv1.DeploymentSpec{Replicas: new(replicas), Template: template("web:2")},
 	}
 }
 
 func replicaSet(name, deployment, number, image string, replicas int32, age time.Duration) *appsv1.ReplicaSet {
 	s := &appsv1.ReplicaSet{
 		ObjectMeta: meta("ReplicaSet", name, "Deployment", deployment),
-		Spec:       appsv1.ReplicaSetSpec{Replicas: ptr.To(replicas), Template: template(image)},
+		Spec:       appsv1.ReplicaSetSpec{Replicas: new(replicas), Template: template(image)},
 		Status:     appsv1.ReplicaSetStatus{Replicas: replicas},
 	}
 	s.Annotations = map[string]string{revisionAnnotation: number}
@@ -115,7 +114,7 @@ func TestWorkloadsAreTheTopOfTheChain(t *testing.T) {
 		Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: 3, UpdatedNumberScheduled: 3},
 	}
 	job := &batchv1.Job{ObjectMeta: meta("Job", "import"), Spec: batchv1.JobSpec{
-		Parallelism: ptr.To(int32(3)), Completions: ptr.To(int32(2)), Template: template("i"),
+		Parallelism: new(int32(3)), Completions: new(int32(2)), Template: template("i"),
 	}}
 	done := &batchv1.Job{
 		ObjectMeta: meta("Job", "old"), Spec: batchv1.JobSpec{Template: template("i")},
@@ -125,7 +124,7 @@ func TestWorkloadsAreTheTopOfTheChain(t *testing.T) {
 	mirror := runningPod("static-node-1", "Node", "node-1")
 	mirror.Annotations = map[string]string{mirrorAnnotation: "x"}
 	rollout := replicaSet("argo-1", "x", "1", "web:1", 2, time.Hour)
-	rollout.OwnerReferences = []metav1.OwnerReference{{Kind: "Rollout", Name: "argo", UID: "u", Controller: ptr.To(true)}}
+	rollout.OwnerReferences = []metav1.OwnerReference{{Kind: "Rollout", Name: "argo", UID: "u", Controller: new(true)}}
 	s := sources(
 		t,
 		deployment("web", 2), deployment("empty", 0),
@@ -284,7 +283,7 @@ func TestOOMCountsAndEventsAreAttachedToCopies(t *testing.T) {
 
 func TestARingOfOwnersEnds(t *testing.T) {
 	a, b := replicaSet("a", "b", "1", "x", 1, 0), deployment("b", 1)
-	b.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "a", UID: "ReplicaSet/a", Controller: ptr.To(true)}}
+	b.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "a", UID: "ReplicaSet/a", Controller: new(true)}}
 	if got := Workloads(sources(t, a, b, runningPod("x", "ReplicaSet", "a")), noon); len(got) != 0 {
 		t.Errorf("a ring of owners gives %v", shape(got))
 	}

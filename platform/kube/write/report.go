@@ -206,17 +206,17 @@ func differs(old, next *v1alpha1.AutoscalerStatus) (write, minor bool) {
 
 // outline is what a person would call another state.
 func outline(s *v1alpha1.AutoscalerStatus) string {
-	out := fmt.Sprint(s.ObservedGeneration, s.CurrentReplicas, s.DesiredReplicas, len(s.LastChanges))
+	parts := []any{s.ObservedGeneration, s.CurrentReplicas, s.DesiredReplicas, len(s.LastChanges)}
 	if len(s.LastChanges) > 0 {
-		out += s.LastChanges[0].Time.String()
+		parts = append(parts, s.LastChanges[0].Time)
 	}
 	if s.LastDecision != nil {
-		out += s.LastDecision.Reason
+		parts = append(parts, s.LastDecision.Reason)
 	}
 	for _, c := range s.Conditions {
-		out += fmt.Sprint(" ", c.Type, c.Status, c.Reason)
+		parts = append(parts, c.Type, c.Status, c.Reason)
 	}
-	return out
+	return fmt.Sprintln(parts...)
 }
 
 // sayLimited emits an event when another limit begins to hold the number.

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -94,8 +95,8 @@ func (b *Balancer) Remove(replica string) {
 	b.remove(replica)
 }
 
-// remove returns the backend that was taken out, nil if there was none. The lock must be held.
-func (b *Balancer) remove(replica string) *backend {
+// remove takes the replica out if it is there. The lock must be held.
+func (b *Balancer) remove(replica string) {
 	for i, old := range b.backends {
 		if old.name != replica {
 			continue
@@ -108,9 +109,8 @@ func (b *Balancer) remove(replica string) *backend {
 		b.draining[old] = struct{}{}
 		old.drained = true
 		b.settle(old)
-		return old
+		return
 	}
-	return nil
 }
 
 // settle ends a backend that is drained and has nothing in flight. The lock must be held.
@@ -157,21 +157,12 @@ func (b *Balancer) acquire(tried []*backend) *backend {
 	defer b.mu.Unlock()
 	for range b.backends {
 		b.next = (b.next + 1) % len(b.backends)
-		if one := b.backends[b.next]; !contains(tried, one) {
+		if one := b.backends[b.next]; !slices.Contains(tried, one) {
 			one.inFlight++
 			return one
 		}
 	}
 	return nil
-}
-
-func contains(list []*backend, one *backend) bool {
-	for _, b := range list {
-		if b == one {
-			return true
-		}
-	}
-	return false
 }
 
 func (b *Balancer) release(one *backend) {

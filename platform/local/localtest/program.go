@@ -70,7 +70,7 @@ func run(mode string) int {
 		say(fmt.Sprintf("child %d", child.Process.Pid))
 		err := child.Wait()
 		say(fmt.Sprintf("child ended: %v", err))
-		select {} //nolint:revive // it lives until it is killed
+		select {} // it lives until it is killed
 	case Burn:
 		burn(time.Hour)
 	case BurnShort:

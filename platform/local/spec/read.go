@@ -87,12 +87,12 @@ func describe(n *yaml.Node) string {
 		return "a mapping"
 	case yaml.SequenceNode:
 		return "a list"
-	default:
-		if n.Kind == 0 || n.Tag == "!!null" {
-			return "nothing"
-		}
-		return strconv.Quote(n.Value)
+	case yaml.ScalarNode, yaml.AliasNode, yaml.DocumentNode:
 	}
+	if n.Kind == 0 || n.Tag == "!!null" {
+		return "nothing"
+	}
+	return strconv.Quote(n.Value)
 }
 
 func scalar(n *yaml.Node, path string) (string, error) {

@@ -136,7 +136,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, req request) {
 		case <-me.gone:
 			return
 		case e := <-me.events:
-			if json.NewEncoder(w).Encode(e) != nil || flush.Flush() != nil {
+			if err := json.NewEncoder(w).Encode(e); err != nil || flush.Flush() != nil {
 				return
 			}
 		}
@@ -306,5 +306,5 @@ func Refuse(w http.ResponseWriter, code int, reason metav1.StatusReason, message
 func answer(w http.ResponseWriter, code int, o Object) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(o) // a client that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(o) //nolint:errchkjson // a client that is gone needs no answer
 }
