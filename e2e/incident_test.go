@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,12 +60,7 @@ func (s *space) awaitIncident(kind incident.Kind, limit time.Duration, check fun
 }
 
 func contains[T comparable](list []T, v T) bool {
-	for _, e := range list {
-		if e == v {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, v)
 }
 
 // inState accepts an incident that is in one of the states.

@@ -96,7 +96,7 @@ func TestBudgetExhaustedStopsAndSaysSo(t *testing.T) {
 	s := newSpace(t, "budget")
 	s.deploy(workload{replicas: 2})
 	s.heal(func(p *v1alpha1.HealingPolicySpec) {
-		p.Budget = v1alpha1.Budget{Actions: ptr(int32(1)), Period: span(time.Hour)}
+		p.Budget = v1alpha1.Budget{Actions: new(int32(1)), Period: span(time.Hour)}
 		p.ResolveAfter = span(2 * time.Second)
 	})
 	pods := s.awaitReady(2)
@@ -133,7 +133,7 @@ func TestEvictionBlockedByPDBIsReportedNotForced(t *testing.T) {
 	if _, err := env.kube.PolicyV1().PodDisruptionBudgets(s.name).Create(t.Context(), &policyv1.PodDisruptionBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: "all-of-web"},
 		Spec: policyv1.PodDisruptionBudgetSpec{
-			MinAvailable: ptr(intstr.FromString("100%")), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": web}},
+			MinAvailable: new(intstr.FromString("100%")), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": web}},
 		},
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

@@ -88,7 +88,7 @@ func (s *space) deploy(w workload) {
 		vars = append(vars, corev1.EnvVar{Name: k, Value: v})
 	}
 	pod := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-		TerminationGracePeriodSeconds: ptr(int64(2)), AutomountServiceAccountToken: ptr(false), EnableServiceLinks: ptr(false),
+		TerminationGracePeriodSeconds: new(int64(2)), AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
 		Containers: []corev1.Container{{
 			Name: web, Image: env.image, ImagePullPolicy: corev1.PullIfNotPresent, Env: vars, ReadinessProbe: probe("/readyz"),
 			Resources: corev1.ResourceRequirements{
@@ -156,13 +156,13 @@ func (s *space) scale(change func(*v1alpha1.AutoscalerSpec)) {
 		ObjectMeta: metav1.ObjectMeta{Name: web},
 		Spec: v1alpha1.AutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: web},
-			MinReplicas:    ptr(int32(2)), MaxReplicas: 4,
+			MinReplicas:    new(int32(2)), MaxReplicas: 4,
 			Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
 				Name:   corev1.ResourceCPU,
-				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr(int32(40))},
+				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(int32(40))},
 			}}},
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{
-				ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: ptr(int32(5))},
+				ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: new(int32(5))},
 			},
 			Timing: v1alpha1.AutoscalerTiming{CPUInitializationPeriod: span(10 * time.Second), InitialReadinessDelay: span(5 * time.Second)},
 		},
@@ -322,5 +322,3 @@ func (s *space) awaitEvent(reason string) string {
 }
 
 func span(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
-
-func ptr[T any](v T) *T { return &v }

@@ -28,8 +28,7 @@ func within(ctx context.Context, limit time.Duration, check func(context.Context
 		if err == nil {
 			return nil
 		}
-		var final *finalError
-		if errors.As(err, &final) {
+		if _, ok := errors.AsType[*finalError](err); ok {
 			return err
 		}
 		if time.Now().After(deadline) {
