@@ -10,6 +10,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -109,7 +110,7 @@ func Kubernetes(ctx context.Context, source, cache string, out io.Writer) (strin
 		return "", fmt.Errorf("make cache folder: %w", err)
 	}
 	unlock, err := proc.Lock(ctx, filepath.Join(folder, ".lock"), func() {
-		fmt.Fprintln(out, "  waiting for another command that builds the same")
+		_, _ = fmt.Fprintln(out, "  waiting for another command that builds the same")
 	})
 	if err != nil {
 		return "", err
@@ -146,20 +147,20 @@ func complete(folder string) bool {
 
 // compile builds a binary and moves it into place when it is whole.
 func compile(ctx context.Context, source, out string, progress io.Writer) error {
-	fmt.Fprintln(progress, "  asking Go what has to be compiled; the first time this downloads modules")
+	_, _ = fmt.Fprintln(progress, "  asking Go what has to be compiled; the first time this downloads modules")
 	total, err := packagesToCompile(ctx, source)
 	if err != nil {
 		return err
 	}
 	started := time.Now()
 	if total > 10 {
-		fmt.Fprintf(progress, "  building Kubernetes v%s once: %d packages to compile, then one link; "+
+		_, _ = fmt.Fprintf(progress, "  building Kubernetes v%s once: %d packages to compile, then one link; "+
 			"about 9 minutes of CPU time when nothing is in Go's cache\n", layout.Version, total)
 	} else {
-		fmt.Fprintf(progress, "  linking Kubernetes v%s once: nothing has to be compiled any more; about a minute\n", layout.Version)
+		_, _ = fmt.Fprintf(progress, "  linking Kubernetes v%s once: nothing has to be compiled any more; about a minute\n", layout.Version)
 	}
 	temporary := out + ".building"
-	defer os.Remove(temporary) // after the rename there is nothing left to remove
+	defer func() { _ = os.Remove(temporary) }() // after the rename there is nothing left to remove
 	args := append([]string{"build", "-v"}, flags()...)
 	cmd := command(ctx, source, append(args, "-ldflags", ldflags(), "-o", temporary, ".")...)
 	lines, err := cmd.StderrPipe() // -v names each package that is compiled there
@@ -177,7 +178,7 @@ func compile(ctx context.Context, source, out string, progress io.Writer) error 
 		for {
 			select {
 			case <-tick.C:
-				fmt.Fprintf(progress, "  %s\n", progressLine(int(done.Load()), total, time.Since(started)))
+				_, _ = fmt.Fprintf(progress, "  %s\n", progressLine(int(done.Load()), total, time.Since(started)))
 			case <-finished:
 				return
 			}
@@ -189,7 +190,7 @@ func compile(ctx context.Context, source, out string, progress io.Writer) error 
 	if err != nil {
 		return fmt.Errorf("run go build in %s: %w:\n%s", source, err, messages)
 	}
-	fmt.Fprintf(progress, "  built in %s\n", time.Since(started).Round(time.Second))
+	_, _ = fmt.Fprintf(progress, "  built in %s\n", time.Since(started).Round(time.Second))
 	return os.Rename(temporary, out)
 }
 
@@ -252,7 +253,7 @@ func Pause(ctx context.Context, source, cache string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("build pause image: %w", err)
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	binary := filepath.Join(folder, "pause")
 	args := append([]string{"build"}, flags()...)
 	cmd := command(ctx, source, append(args, "-ldflags", "-s -w", "-o", binary, "./pause")...)
@@ -277,8 +278,8 @@ func hash(files []string, more ...string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%w: %w", ErrNoSource, err)
 		}
-		fmt.Fprintf(sum, "%d %s", len(content), content)
+		_, _ = fmt.Fprintf(sum, "%d %s", len(content), content)
 	}
-	fmt.Fprintf(sum, "%q", more)
-	return fmt.Sprintf("%x", sum.Sum(nil))[:12], nil
+	_, _ = fmt.Fprintf(sum, "%q", more)
+	return hex.EncodeToString(sum.Sum(nil))[:12], nil
 }

@@ -61,7 +61,7 @@ func createV2(name string) error {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return fmt.Errorf("make cgroup: %w", err)
 		}
-		for _, controller := range strings.Fields(controllers) {
+		for controller := range strings.FieldsSeq(controllers) {
 			_ = os.WriteFile(filepath.Join(folder, "cgroup.subtree_control"), []byte(controller), 0o644)
 		}
 	}

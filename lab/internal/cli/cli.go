@@ -60,7 +60,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	}
 	chosen, ok := all[args[0]]
 	if !ok {
-		fmt.Fprintf(streams.Err, "lab: %q is no command\n", args[0])
+		_, _ = fmt.Fprintf(streams.Err, "lab: %q is no command\n", args[0])
 		help(streams.Err, all)
 		return exitUsage
 	}
@@ -68,19 +68,18 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	}
-	var ended endedError
-	if errors.As(err, &ended) {
+	if ended, ok := errors.AsType[endedError](err); ok {
 		return int(ended)
 	}
-	fmt.Fprintf(streams.Err, "lab %s: %v\n", args[0], err)
+	_, _ = fmt.Fprintf(streams.Err, "lab %s: %v\n", args[0], err)
 	if ctx.Err() != nil {
-		fmt.Fprintln(streams.Err, "interrupted; `lab up` goes on from here, `lab down` cleans up")
+		_, _ = fmt.Fprintln(streams.Err, "interrupted; `lab up` goes on from here, `lab down` cleans up")
 	}
 	return exitCode(err)
 }
 
 func help(out io.Writer, all map[string]command) {
-	fmt.Fprintln(out, "usage: lab COMMAND [FLAG...] [ARGUMENT...]; `lab COMMAND -h` shows its flags")
+	_, _ = fmt.Fprintln(out, "usage: lab COMMAND [FLAG...] [ARGUMENT...]; `lab COMMAND -h` shows its flags")
 	names := make([]string, 0, len(all))
 	for name := range all {
 		names = append(names, name)
@@ -88,7 +87,7 @@ func help(out io.Writer, all map[string]command) {
 	sort.Strings(names)
 	for _, name := range names {
 		if c := all[name]; c.summary != "" {
-			fmt.Fprintf(out, "  %-34s %s\n", strings.TrimSpace(name+" "+c.usage), c.summary)
+			_, _ = fmt.Fprintf(out, "  %-34s %s\n", strings.TrimSpace(name+" "+c.usage), c.summary)
 		}
 	}
 }
@@ -98,7 +97,7 @@ func newFlags(name, usage string, err io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet("lab "+name, flag.ContinueOnError)
 	flags.SetOutput(err)
 	flags.Usage = func() {
-		fmt.Fprintf(err, "usage: lab %s [FLAG...] %s\n", name, usage)
+		_, _ = fmt.Fprintf(err, "usage: lab %s [FLAG...] %s\n", name, usage)
 		flags.PrintDefaults()
 	}
 	return flags
@@ -132,7 +131,7 @@ func imageCommand() command {
 			*certificates = hostCertificates()
 		}
 		if *certificates == "" {
-			fmt.Fprintln(streams.Err, "lab image: this machine has no CA certificates where they are usually found; the image has none either")
+			_, _ = fmt.Fprintln(streams.Err, "lab image: this machine has no CA certificates where they are usually found; the image has none either")
 		}
 		spec := image.Spec{Name: *name, Binaries: flags.Args(), Entrypoint: *entrypoint, Certificates: *certificates}
 		if err := image.Write(spec, *out); err != nil {
@@ -142,8 +141,8 @@ func imageCommand() command {
 		if status, err := os.Stat(*out); err == nil {
 			size = status.Size()
 		}
-		fmt.Fprintf(streams.Out, "%s: image %s, %.1f MB\n", *out, *name, float64(size)/1e6)
-		return nil
+		_, err := fmt.Fprintf(streams.Out, "%s: image %s, %.1f MB\n", *out, *name, float64(size)/1e6)
+		return err
 	}
 	return command{summary: "build a container image from static binaries", usage: usage, run: run}
 }

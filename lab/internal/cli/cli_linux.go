@@ -145,8 +145,8 @@ func kubeconfig(_ context.Context, args []string, streams Streams) error {
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("%w: %w", lifecycle.ErrDown, err)
 	}
-	fmt.Fprintln(streams.Out, path)
-	return nil
+	_, err = fmt.Fprintln(streams.Out, path)
+	return err
 }
 
 // kubectl takes no flags of its own: all arguments are kubectl's. Which lab is
@@ -193,8 +193,7 @@ func attached(ctx context.Context, argv, env []string, streams Streams) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
 	cmd.Env = append(os.Environ(), env...)
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		status, _ := exit.Sys().(syscall.WaitStatus)
 		if status.Signaled() {
 			return endedError(128 + int(status.Signal())) // as a shell reports it
@@ -223,8 +222,8 @@ func buildOnly(ctx context.Context, args []string, streams Streams) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(streams.Out, folder)
-	return nil
+	_, err = fmt.Fprintln(streams.Out, folder)
+	return err
 }
 
 func load(ctx context.Context, args []string, streams Streams) error {

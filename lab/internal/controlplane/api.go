@@ -78,7 +78,7 @@ func (c Client) do(ctx context.Context, method, url, contentType string, body []
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", url, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", url, err)
@@ -191,7 +191,7 @@ func (p Plane) ApplyMetricsServer(ctx context.Context, client Client) error {
 	if err != nil {
 		return fmt.Errorf("apply metrics-server: %w", err)
 	}
-	for _, document := range strings.Split(text, "---\n") {
+	for document := range strings.SplitSeq(text, "---\n") {
 		path, object, _ := strings.Cut(document, "\n")
 		url := "https://" + layout.APIAddress + path + "?fieldManager=homeostat-lab&force=true"
 		if _, err := client.do(ctx, http.MethodPatch, url, "application/apply-patch+yaml", []byte(object)); err != nil {
@@ -203,7 +203,7 @@ func (p Plane) ApplyMetricsServer(ctx context.Context, client Client) error {
 
 // DeleteMetricsServer removes what ApplyMetricsServer wrote.
 func (p Plane) DeleteMetricsServer(ctx context.Context, client Client) error {
-	for _, document := range strings.Split(metricsObjects, "---\n") {
+	for document := range strings.SplitSeq(metricsObjects, "---\n") {
 		path, _, _ := strings.Cut(document, "\n")
 		_, err := client.do(ctx, http.MethodDelete, "https://"+layout.APIAddress+path, "", nil)
 		if err != nil && !errors.Is(err, ErrNotFound) {

@@ -131,14 +131,14 @@ func accept(ctx context.Context, listener net.Listener, route Route, dial Dial, 
 // carry connects to the target and copies both ways until both sides have ended
 // or ctx has.
 func carry(ctx context.Context, near net.Conn, target string, dial Dial) error {
-	defer near.Close()
+	defer func() { _ = near.Close() }()
 	dialing, cancel := context.WithTimeout(ctx, dialLimit)
 	far, err := dial(dialing, target)
 	cancel()
 	if err != nil {
 		return err
 	}
-	defer far.Close()
+	defer func() { _ = far.Close() }()
 	stop := context.AfterFunc(ctx, func() {
 		_ = near.Close()
 		_ = far.Close()

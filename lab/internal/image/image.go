@@ -65,7 +65,7 @@ func Write(spec Spec, out string) error {
 	if err != nil {
 		return fmt.Errorf("write image %s: %w", spec.Name, err)
 	}
-	defer os.Remove(temporary.Name()) // after the rename there is nothing left to remove
+	defer func() { _ = os.Remove(temporary.Name()) }() // after the rename there is nothing left to remove
 	err = errors.Join(tarball.Write(tag, built, temporary), temporary.Chmod(0o644), temporary.Close())
 	if err == nil {
 		err = os.Rename(temporary.Name(), out)
@@ -209,7 +209,7 @@ func architectureOf(content []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("it is no Linux program (build it with GOOS=linux): %w", err)
 	}
-	defer program.Close()
+	defer func() { _ = program.Close() }()
 	for _, segment := range program.Progs {
 		if segment.Type == elf.PT_INTERP {
 			return "", errors.New("it is linked dynamically and cannot run on an empty base (build it with CGO_ENABLED=0)")

@@ -59,7 +59,7 @@ func WriteFile(path string, content []byte, mode os.FileMode) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(temporary.Name()) // after the rename there is nothing left to remove
+	defer func() { _ = os.Remove(temporary.Name()) }() // after the rename there is nothing left to remove
 	_, errWrite := temporary.Write(content)
 	err = errors.Join(errWrite, temporary.Chmod(mode), temporary.Close())
 	if err == nil {

@@ -69,7 +69,7 @@ func freePort(ctx context.Context, port int) (int, error) {
 			return 0, fmt.Errorf("find free port: %w", err)
 		}
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if !ok {
 		return 0, fmt.Errorf("find free port: %v is no TCP address", listener.Addr())

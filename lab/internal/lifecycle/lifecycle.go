@@ -127,13 +127,13 @@ type report struct {
 func (r *report) step(format string, args ...any) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	fmt.Fprintf(r.out, "%6.1fs  %s\n", time.Since(r.started).Seconds(), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(r.out, "%6.1fs  %s\n", time.Since(r.started).Seconds(), fmt.Sprintf(format, args...))
 }
 
 func (r *report) line(format string, args ...any) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	fmt.Fprintf(r.out, format+"\n", args...)
+	_, _ = fmt.Fprintf(r.out, format+"\n", args...)
 }
 
 // Write passes on what a build says, whole lines at a time.

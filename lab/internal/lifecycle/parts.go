@@ -181,7 +181,7 @@ func (c *cluster) loadImage(ctx context.Context, n node.Node, path string) (stri
 	if err != nil {
 		return "", fmt.Errorf("load image on %s: %w", n.Name, err)
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	said, err := n.LoadImage(ctx, holder, archive)
 	if err != nil {
 		return "", err

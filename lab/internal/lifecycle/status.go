@@ -32,20 +32,20 @@ func (l *Lab) Status(ctx context.Context) error {
 	options := c.saved.Options
 	l.out.line("%s: Kubernetes v%s, %d node(s), HPA %s\n", l.Name, layout.Version, options.Nodes, options.HPA)
 	table := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "COMPONENT\tPID\tAGE\tMEMORY\tHEALTH")
+	_, _ = fmt.Fprintln(table, "COMPONENT\tPID\tAGE\tMEMORY\tHEALTH")
 	well := true
 	for _, row := range c.checks(client) {
 		process, running := c.supervisor.Running(row.name)
 		if !running {
 			well = false
-			fmt.Fprintf(table, "%s\t-\t-\t-\tnot running\n", row.name)
+			_, _ = fmt.Fprintf(table, "%s\t-\t-\t-\tnot running\n", row.name)
 			continue
 		}
 		health := "ok"
 		if err := row.check(ctx); err != nil {
 			well, health = false, err.Error()
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%d MiB\t%s\n", row.name, process.PID, process.Age().Round(time.Second), process.Memory()>>20, health)
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%s\t%d MiB\t%s\n", row.name, process.PID, process.Age().Round(time.Second), process.Memory()>>20, health)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -212,7 +212,7 @@ func (c *cluster) startRuntime(ctx context.Context, n node.Node, pause string) e
 	if err != nil {
 		return fmt.Errorf("open pause image: %w", err)
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	if _, err := n.LoadImage(ctx, holder, archive); err != nil {
 		return err
 	}

@@ -107,13 +107,13 @@ func Do(name string, f func() error) error {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("open own network namespace: %w", err)
 	}
-	defer home.Close()
+	defer func() { _ = home.Close() }()
 	target, err := os.Open(Path(name))
 	if err != nil {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("open network namespace: %w", err)
 	}
-	defer target.Close()
+	defer func() { _ = target.Close() }()
 	if err := unix.Setns(int(target.Fd()), unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("enter network namespace %s: %w", name, err)
@@ -146,7 +146,7 @@ func Dial(ctx context.Context, name, address string) (net.Conn, error) {
 		return nil, fmt.Errorf("dial %s in %s: %w", address, name, err)
 	}
 	socket := os.NewFile(uintptr(fd), address)
-	defer socket.Close() // net.FileConn has a duplicate
+	defer func() { _ = socket.Close() }() // net.FileConn has a duplicate
 	if err := connect(ctx, fd, to); err != nil {
 		return nil, fmt.Errorf("dial %s in %s: %w", address, name, err)
 	}

@@ -185,7 +185,7 @@ func (n Node) healthz(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s says %s", address, response.Status)
 	}

@@ -94,25 +94,30 @@ func TestWhatIsThereAndValidStays(t *testing.T) {
 func TestWhatDoesNotFitIsMadeAnew(t *testing.T) {
 	tests := map[string]func(t *testing.T, folder string, a Authority) bool{
 		"another address": func(t *testing.T, _ string, a Authority) bool {
+			t.Helper()
 			request := server()
 			request.IPs = append(request.IPs, "10.88.0.1")
 			return ensure(t, a, request, now)
 		},
 		"another user": func(t *testing.T, _ string, a Authority) bool {
+			t.Helper()
 			request := server()
 			request.CommonName = "other"
 			return ensure(t, a, request, now)
 		},
 		"about to end": func(t *testing.T, _ string, a Authority) bool {
+			t.Helper()
 			return ensure(t, a, server(), now.Add(lifetime-renew+time.Minute))
 		},
 		"key is lost": func(t *testing.T, folder string, a Authority) bool {
+			t.Helper()
 			if err := os.Remove(filepath.Join(folder, "server.key")); err != nil {
 				t.Fatal(err)
 			}
 			return ensure(t, a, server(), now)
 		},
 		"another authority": func(t *testing.T, folder string, _ Authority) bool {
+			t.Helper()
 			if err := os.Remove(filepath.Join(folder, "ca.key")); err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,21 +182,12 @@ func TestMarksTellLabsApart(t *testing.T) {
 	if !one.Started(p, "other", "sleeper") || one.Started(p, "other") {
 		t.Error("the component's mark is wrong")
 	}
-	if others := two.Others(); !contains(others, one.State) || contains(one.Others(), one.State) {
+	if others := two.Others(); !slices.Contains(others, one.State) || slices.Contains(one.Others(), one.State) {
 		t.Errorf("others are %v", others)
 	}
 	if !p.Mentions("600") || p.Mentions("601") || p.Program() == "" || p.Memory() <= 0 || p.Age() < 0 {
 		t.Errorf("details are wrong: %q %q %d %s", p.Command(), p.Program(), p.Memory(), p.Age())
 	}
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 func TestLockIsExclusiveAndLeavesNoFile(t *testing.T) {

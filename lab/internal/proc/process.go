@@ -60,7 +60,7 @@ func (p Process) Signal(signal unix.Signal) error {
 	if err != nil {
 		return fmt.Errorf("open process %d: %w", p.PID, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if !p.Alive() {
 		return ErrGone
 	}

@@ -39,7 +39,7 @@ type Spec struct {
 
 // hash tells whether a running process was started from the same spec.
 func (s Spec) hash() string {
-	text, _ := json.Marshal(s) // strings only: cannot fail
+	text, _ := json.Marshal(s) //nolint:errchkjson // strings only: cannot fail
 	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
@@ -79,7 +79,7 @@ func (s Supervisor) start(spec Spec) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", spec.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	argv := append(slices.Clone(spec.Enter), spec.Argv...)
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // it is meant to outlive this process
 	cmd.Stdout, cmd.Stderr = log, log
@@ -291,7 +291,7 @@ func readEnd(path string, size int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	status, err := file.Stat()
 	if err != nil {
 		return nil, err
