@@ -146,8 +146,15 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 // crash ends without a drain: that is what makes it one.
 func (a *app) crash(server *http.Server, served <-chan error, code int) error {
 	err := server.Close()
-	<-served
-	return errors.Join(&ExitError{Code: code}, err)
+	return errors.Join(&ExitError{Code: code}, err, ended(served))
+}
+
+// ended waits until a server that was told to end does not serve any more.
+func ended(served <-chan error) error {
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("end serving: %w", err)
+	}
+	return nil
 }
 
 func (a *app) drain(ctx context.Context, server *http.Server, served <-chan error) error {
@@ -170,7 +177,9 @@ func (a *app) drain(ctx context.Context, server *http.Server, served <-chan erro
 			"shutdown_timeout", a.opts.ShutdownTimeout.String(), "exit_code", 1)
 		return a.crash(server, served, 1)
 	}
-	<-served
+	if err := ended(served); err != nil {
+		return err
+	}
 	a.log.InfoContext(ctx, "stopped: every request was answered", "seconds", rounded(time.Since(begin)))
 	return nil
 }

@@ -221,7 +221,11 @@ func TestHangingProbes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response, err := http.DefaultTransport.RoundTrip(request); !errors.Is(err, context.DeadlineExceeded) {
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err == nil {
+		_ = response.Body.Close()
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a hanging probe answered %v, %v", response, err)
 	}
 	answered := make(chan int, 1)

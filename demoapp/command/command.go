@@ -61,11 +61,11 @@ func Main(ctx context.Context, p Process) int {
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	serve := serveCommand(p)
+	serve := serveCommand(ctx, p)
 	// Without a command the root serves, with the same flags.
 	root.RunE = serve.RunE
 	root.Flags().AddFlagSet(serve.Flags())
-	root.AddCommand(serve, loadCommand(p), childCommand(p))
+	root.AddCommand(serve, loadCommand(ctx, p), childCommand(ctx, p))
 
 	err := root.ExecuteContext(ctx)
 	var exit *demoapp.ExitError
@@ -123,7 +123,7 @@ func fromEnvironment(cmd *cobra.Command, p Process, flags ...string) error {
 	return nil
 }
 
-func serveCommand(p Process) *cobra.Command {
+func serveCommand(ctx context.Context, p Process) *cobra.Command {
 	opts := demoapp.DefaultOptions()
 	opts.Version, opts.Log = p.Version, p.Stdout
 	logRequests := string(opts.LogRequests)
@@ -154,13 +154,13 @@ func serveCommand(p Process) *cobra.Command {
 		if err := opts.Validate(); err != nil {
 			return usageError{err}
 		}
-		return demoapp.Run(cmd.Context(), opts)
+		return demoapp.Run(ctx, opts)
 	}
 	return cmd
 }
 
 // childCommand is what /child-leak starts. It is hidden, as it makes no sense by hand.
-func childCommand(p Process) *cobra.Command {
+func childCommand(ctx context.Context, p Process) *cobra.Command {
 	var rate float64
 	var size int
 	var duration time.Duration
@@ -170,8 +170,8 @@ func childCommand(p Process) *cobra.Command {
 	cmd.Flags().IntVar(&size, "size", 512, "MiB")
 	cmd.Flags().DurationVar(&duration, "duration", 0, "stop leaking earlier")
 	cmd.Flags().StringVar(&correlationID, "correlation-id", "", "id of the request that asked for it")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		demoapp.ServeChild(cmd.Context(), p.Stdin, p.Stdout, correlationID, rate, size, duration)
+	cmd.RunE = func(_ *cobra.Command, _ []string) error {
+		demoapp.ServeChild(ctx, p.Stdin, p.Stdout, correlationID, rate, size, duration)
 		return nil
 	}
 	return cmd

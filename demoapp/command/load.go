@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,7 +11,7 @@ import (
 	"github.com/homeostat/homeostat/demoapp/load"
 )
 
-func loadCommand(p Process) *cobra.Command {
+func loadCommand(ctx context.Context, p Process) *cobra.Command {
 	opts := load.DefaultOptions()
 	share, output := 0.01, "text"
 	cmd := &cobra.Command{
@@ -46,20 +47,20 @@ func loadCommand(p Process) *cobra.Command {
 		if err := opts.Validate(); err != nil {
 			return usageError{err}
 		}
-		return runLoad(cmd, p, opts, share, output == "json")
+		return runLoad(ctx, p, opts, share, output == "json")
 	}
 	return cmd
 }
 
 // runLoad shows each second on stdout, or on stderr where stdout is for JSON.
-func runLoad(cmd *cobra.Command, p Process, opts load.Options, share float64, asJSON bool) error {
+func runLoad(ctx context.Context, p Process, opts load.Options, share float64, asJSON bool) error {
 	text := load.NewText(p.Stdout)
 	if asJSON {
 		text = load.NewText(p.Stderr)
 	}
 	text.Start(opts)
 	opts.OnSecond = text.Second
-	summary, err := load.Run(cmd.Context(), opts)
+	summary, err := load.Run(ctx, opts)
 	if err != nil {
 		return err
 	}

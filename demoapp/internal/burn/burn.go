@@ -56,8 +56,8 @@ func work(ctx context.Context, share float64, duration time.Duration) time.Durat
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start, begin := time.Now(), threadTime()
-	for cycle := time.Duration(1); ctx.Err() == nil; cycle++ {
-		end := min(cycle*period, duration)
+	for cycle := int64(1); ctx.Err() == nil; cycle++ {
+		end := min(time.Duration(cycle)*period, duration)
 		owed := time.Duration(share * float64(end))
 		for ctx.Err() == nil && threadTime()-begin < owed && time.Since(start) < duration {
 			spin()
