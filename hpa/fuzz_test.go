@@ -277,7 +277,7 @@ func TestMonotone(t *testing.T) {
 			usage += int64(g.n(40))
 			o := hpa.Observation{Current: current}
 			for i := range current {
-				r := readyReplica(string(rune('a'+i)), now)
+				r := readyReplica(string('a'+i), now)
 				r.CPU = hpa.Usage{Known: true, Value: usage, Request: 300, At: now}
 				r.Memory = r.CPU
 				o.Replicas = append(o.Replicas, r)

@@ -36,19 +36,27 @@ func TestApplied(t *testing.T) {
 		{"no change", hpa.History{}, change(5, 5, period), 0, hpa.History{}},
 		{"no rate limits", hpa.History{}, change(5, 6, 0), 0, hpa.History{}},
 		{
-			"one more within the period", hpa.History{Ups: []hpa.Change{at(0, 1)}}, change(1, 3, period), 15,
+			"one more within the period",
+			hpa.History{Ups: []hpa.Change{at(0, 1)}},
+			change(1, 3, period), 15,
 			hpa.History{Ups: []hpa.Change{at(0, 1), at(15, 2)}},
 		},
 		{
-			"in the place of an outdated one", hpa.History{Ups: []hpa.Change{at(0, 1), at(10, 1)}}, change(1, 3, period), 16,
+			"in the place of an outdated one",
+			hpa.History{Ups: []hpa.Change{at(0, 1), at(10, 1)}},
+			change(1, 3, period), 16,
 			hpa.History{Ups: []hpa.Change{at(16, 2), at(10, 1)}},
 		},
 		{
-			"in the last place of several", hpa.History{Downs: []hpa.Change{at(20, 1), at(10, 1)}}, change(3, 1, period), 60,
+			"in the last place of several",
+			hpa.History{Downs: []hpa.Change{at(20, 1), at(10, 1)}},
+			change(3, 1, period), 60,
 			hpa.History{Downs: []hpa.Change{outdated(20, 1), at(60, 2)}},
 		},
 		{
-			"outdated stays outdated in a longer period", hpa.History{Ups: []hpa.Change{outdated(0, 1)}}, change(1, 3, time.Hour), 60,
+			"outdated stays outdated in a longer period",
+			hpa.History{Ups: []hpa.Change{outdated(0, 1)}},
+			change(1, 3, time.Hour), 60,
 			hpa.History{Ups: []hpa.Change{at(60, 2)}},
 		},
 	} {
@@ -68,7 +76,7 @@ func TestApplied(t *testing.T) {
 func steady(n int32, milli int64, now time.Time) hpa.Observation {
 	o := hpa.Observation{Current: n}
 	for i := range n {
-		r := readyReplica("web-"+string(rune('a'+i)), now)
+		r := readyReplica("web-"+string('a'+i), now)
 		r.CPU = hpa.Usage{Known: true, Value: milli, Request: 200, At: now, Window: 15 * time.Second}
 		o.Replicas = append(o.Replicas, r)
 	}

@@ -56,7 +56,7 @@ func (s *scene) setPolicy(args []scriptArg) (string, error) {
 		}
 	}
 	if err := p.Validate(); err != nil {
-		return err.Error(), nil
+		return err.Error(), nil //nolint:nilerr // what the policy is refused for is the result
 	}
 	return "", nil
 }

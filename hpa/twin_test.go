@@ -202,13 +202,7 @@ func (w *twin) stabilize(proposal, current int32, now time.Time, a *twinAnswer) 
 			high = max(high, r.Replicas)
 		}
 	}
-	stable := current
-	if stable < low {
-		stable = low
-	}
-	if stable > high {
-		stable = high
-	}
+	stable := min(max(current, low), high)
 	switch {
 	case stable == proposal:
 	case proposal < current:

@@ -12,11 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func newStore(t testing.TB, c Config) *Store {
-	t.Helper()
+func newStore(tb testing.TB, c Config) *Store {
+	tb.Helper()
 	s, err := NewStore(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }

@@ -71,14 +71,14 @@ func (r *recorder) has(k metrics.Key) bool {
 	return ok
 }
 
-func (r *recorder) last(node string) (err error, times int) {
+func (r *recorder) last(node string) (times int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := r.scraped[node]
 	if len(all) == 0 {
-		return nil, 0
+		return 0, nil
 	}
-	return all[len(all)-1], len(all)
+	return len(all), all[len(all)-1]
 }
 
 // rig is a kubelet and an API server, both with real TLS, and a scraper of one node.
@@ -186,7 +186,7 @@ func (r *rig) visits(t *testing.T) func() error {
 	return func() error {
 		tg.scrapes++
 		s.visit(t.Context(), tg, &b)
-		err, _ := r.rec.last(r.node.Name)
+		_, err := r.rec.last(r.node.Name)
 		return err
 	}
 }

@@ -208,7 +208,7 @@ func TestOneNodeThatHangsDoesNotStopTheOthers(t *testing.T) {
 			t.Fatalf("the test ends with scrapes %v", times)
 		}
 	}
-	if err, _ := r.rec.last("n1"); ClassOf(err) != ClassTimeout {
+	if _, err := r.rec.last("n1"); ClassOf(err) != ClassTimeout {
 		t.Errorf("the node that hangs has error %v, want class %s", err, ClassTimeout)
 	}
 	cancel()
@@ -230,7 +230,7 @@ func TestStoppingSaysNothingAboutTheNode(t *testing.T) {
 	r.config.Period, r.config.Timeout = time.Second, 0
 	s := r.scraper(t)
 	s.Run(ctx) // returns although the kubelet hangs
-	if err, times := r.rec.last("n1"); times != 0 {
+	if times, err := r.rec.last("n1"); times != 0 {
 		t.Errorf("the node is told to have failed: %v", err)
 	}
 }
