@@ -27,6 +27,7 @@ type Telemetry struct {
 
 	mu     sync.Mutex
 	seen   map[cluster.Ref]int64 // decisions without a change since the last line
+	passed map[cluster.Ref]bool  // autoscalers of the present pass of the scaling loop
 	turned map[string]time.Time
 	states map[string]incident.Incident // active incidents by namespace/name, for the gauge
 
@@ -63,7 +64,7 @@ func New(reg prometheus.Registerer, j *journal.Writer, every int, version string
 	}
 	t := &Telemetry{
 		journal: j, every: int64(max(every, 1)),
-		seen: map[cluster.Ref]int64{}, turned: map[string]time.Time{}, states: map[string]incident.Incident{},
+		seen: map[cluster.Ref]int64{}, passed: map[cluster.Ref]bool{}, turned: map[string]time.Time{}, states: map[string]incident.Incident{},
 
 		build:  gauge("homeostat_build_info", "The version that runs, as a label; always 1.", "version"),
 		leader: f.NewGauge(prometheus.GaugeOpts{Name: "homeostat_platform_leader", Help: "1 while this process is the one that acts."}),
@@ -132,6 +133,7 @@ func oldestSample(rec hpa.Recommendation) time.Time {
 func (t *Telemetry) wanted(ref cluster.Ref, change bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.passed[ref] = true
 	n := t.seen[ref]
 	t.seen[ref] = n + 1
 	if change {
@@ -193,6 +195,27 @@ func (t *Telemetry) Turned(loop string, took time.Duration, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turned[loop] = time.Now()
+	if loop == "scaling" && err == nil {
+		t.forget()
+	}
+}
+
+// forget drops the series of the autoscalers that the pass did not have any more: a number that nobody decides is worse than none.
+// It must be called with the lock held.
+func (t *Telemetry) forget() {
+	for ref := range t.seen {
+		if t.passed[ref] {
+			continue
+		}
+		delete(t.seen, ref)
+		of := prometheus.Labels{"namespace": ref.Namespace, "name": ref.Name}
+		t.decisions.DeletePartialMatch(of)
+		t.writeErrors.DeletePartialMatch(of)
+		for _, g := range []*prometheus.GaugeVec{t.proposed, t.desired, t.current, t.metricAge} {
+			g.DeletePartialMatch(of)
+		}
+	}
+	clear(t.passed)
 }
 
 // LastTurn returns when a pass of the loop last ended; zero: never.

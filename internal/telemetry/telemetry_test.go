@@ -134,3 +134,28 @@ func TestIncidentsAreGaugedWhileActive(t *testing.T) {
 		t.Errorf("%v opened, want 1", got)
 	}
 }
+
+func TestTheSeriesOfAnAutoscalerThatIsGoneEnd(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	tel := New(reg, journal.New(), 60, "v1")
+	other := autoscaler()
+	other.Ref.Name = "api"
+	tel.Decided(autoscaler(), hpa.Observation{}, decision(4), nil)
+	tel.Decided(other, hpa.Observation{}, decision(4), nil)
+	tel.Turned("scaling", time.Millisecond, nil)
+	tel.Decided(other, hpa.Observation{}, decision(4), nil)
+	tel.Turned("healing", time.Millisecond, nil)
+	if n := testutil.CollectAndCount(tel.desired); n != 2 {
+		t.Errorf("%d series while the pass is under way, want 2", n)
+	}
+	tel.Turned("scaling", time.Millisecond, errors.New("no list"))
+	if n := testutil.CollectAndCount(tel.desired); n != 2 {
+		t.Errorf("%d series after a pass that ended early, want 2: it says nothing about who is gone", n)
+	}
+	tel.Decided(other, hpa.Observation{}, decision(4), nil)
+	tel.Turned("scaling", time.Millisecond, nil)
+	if n := testutil.CollectAndCount(tel.desired) + testutil.CollectAndCount(tel.decisions); n != 2 {
+		t.Errorf("%d series, want those of api only", n)
+	}
+}
