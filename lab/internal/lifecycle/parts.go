@@ -30,26 +30,23 @@ func (c *cluster) parts() []string {
 	return names
 }
 
-// part checks that the lab is up and has a part of that name.
-func (l *Lab) part(name string) (*cluster, error) {
-	c, err := l.running()
+// part checks that the lab is up and has a part of that name, and locks the lab.
+func (l *Lab) part(ctx context.Context, name string) (c *cluster, unlock func(), err error) {
+	c, err = l.running()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if names := c.parts(); !slices.Contains(names, name) {
-		return nil, fmt.Errorf("component: %q is not one of this lab, which are %s", name, strings.Join(names, ", "))
+		return nil, nil, fmt.Errorf("component: %q is not one of this lab, which are %s", name, strings.Join(names, ", "))
 	}
-	return c, nil
+	unlock, err = l.lock(ctx)
+	return c, unlock, err
 }
 
 // Stop ends a component, at once if kill is set. A node's name stands for cutting
 // its power and its cable: everything on it ends without a word.
 func (l *Lab) Stop(ctx context.Context, name string, kill bool) error {
-	c, err := l.part(name)
-	if err != nil {
-		return err
-	}
-	unlock, err := l.lock(ctx)
+	c, unlock, err := l.part(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -81,11 +78,7 @@ func (l *Lab) Stop(ctx context.Context, name string, kill bool) error {
 // Start starts a component, or a node, that was stopped, and waits until it is
 // well.
 func (l *Lab) Start(ctx context.Context, name string) error {
-	c, err := l.part(name)
-	if err != nil {
-		return err
-	}
-	unlock, err := l.lock(ctx)
+	c, unlock, err := l.part(ctx, name)
 	if err != nil {
 		return err
 	}
