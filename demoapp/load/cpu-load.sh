@@ -21,21 +21,7 @@ as their number changes: what an autoscaler is for.
 USAGE
 }
 
-fail() {
-	echo "${0##*/}: $1" >&2
-	echo "Run ${0##*/} -h for the usage." >&2
-	exit 2
-}
-
-# number NAME VALUE LOWEST HIGHEST
-number() {
-	case $2 in
-	'' | *[!0-9]* | ??????*) fail "$1 is '$2'; allowed: a whole number from $3 to $4" ;;
-	esac
-	if [ "$2" -lt "$3" ] || [ "$2" -gt "$4" ]; then
-		fail "$1 is '$2'; allowed: a whole number from $3 to $4"
-	fi
-}
+. "$(dirname "$0")/common.sh"
 
 rate=10 ms=20 duration=120 background='' stop=''
 while getopts r:m:d:b:xh option; do
@@ -56,16 +42,6 @@ number MS "$ms" 1 10000
 number SECONDS "$duration" 1 3600
 url=${1:-${URL:-http://127.0.0.1:30080}}
 url=${url%/}
-
-# get PATH prints the body, also of a refusal, and fails unless the status is a success.
-get() {
-	reply=$(curl -sS -m 10 -w '\n%{http_code}' "$url$1") || return 1
-	status=${reply##*
-}
-	printf '%s' "${reply%
-*}"
-	[ "$status" -lt 300 ]
-}
 
 if [ -n "$stop" ]; then
 	get "/cpu-load?stop=1"

@@ -20,11 +20,7 @@ With a memory limit below SIZE it is killed on the way.
 USAGE
 }
 
-fail() {
-	echo "${0##*/}: $1" >&2
-	echo "Run ${0##*/} -h for the usage." >&2
-	exit 2
-}
+. "$(dirname "$0")/common.sh"
 
 rate=8 size=512 watch=60 endpoint=memory-leak stop=
 while getopts r:s:w:cxh option; do
@@ -40,21 +36,9 @@ while getopts r:s:w:cxh option; do
 done
 shift $((OPTIND - 1))
 [ $# -le 1 ] || fail "one URL, not $#"
-case $watch in
-'' | *[!0-9]* | ??????*) fail "SECONDS is '$watch'; allowed: a whole number from 0 to 86400" ;;
-esac
+number SECONDS "$watch" 0 86400
 url=${1:-${URL:-http://127.0.0.1:30080}}
 url=${url%/}
-
-# get PATH prints the body, also of a refusal, and fails unless the status is a success.
-get() {
-	reply=$(curl -sS -m 10 -w '\n%{http_code}' "$url$1") || return 1
-	status=${reply##*
-}
-	printf '%s' "${reply%
-*}"
-	[ "$status" -lt 300 ]
-}
 
 if [ -n "$stop" ]; then
 	get "/memory-leak?stop=1"

@@ -20,21 +20,7 @@ demoapp load does the same faster and measures latency.
 USAGE
 }
 
-fail() {
-	echo "${0##*/}: $1" >&2
-	echo "Run ${0##*/} -h for the usage." >&2
-	exit 2
-}
-
-# number NAME VALUE LOWEST HIGHEST
-number() {
-	case $2 in
-	'' | *[!0-9]* | ??????*) fail "$1 is '$2'; allowed: a whole number from $3 to $4" ;;
-	esac
-	if [ "$2" -lt "$3" ] || [ "$2" -gt "$4" ]; then
-		fail "$1 is '$2'; allowed: a whole number from $3 to $4"
-	fi
-}
+. "$(dirname "$0")/common.sh"
 
 rate=10 duration=30 path=/hostname timeout=5
 while getopts r:d:p:t:h option; do
