@@ -147,6 +147,7 @@ func startOutside(t *testing.T, kubeconfig string) *outside {
 	o.command = exec.Command(env.homeostat, "run", "--config", filepath.Join(overlay, "config.yaml"), "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0")
 	o.command.Env = append(os.Environ(), "POD_NAME="+o.identity, "POD_NAMESPACE="+system)
 	o.command.Stdout, o.command.Stderr = log, log
+	o.command.SysProcAttr = endsWithUs()
 	if err := o.command.Start(); err != nil {
 		t.Fatal(err)
 	}
