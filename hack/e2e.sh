@@ -6,6 +6,7 @@
 #   E2E=off       leave them out
 #   KEEP=1        leave the lab and what is in it
 #   RUN=Regexp    only the tests that match
+#   E2E_LAB_NAME  name of the lab that is made, default homeostat-e2e; two runs side by side need two
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${E2E:-auto}
@@ -86,12 +87,15 @@ else
   export KUBECTL
 fi
 
+results() { # leaves one line for each test, and what those that failed say
+  awk '!/^=== (RUN|PAUSE|CONT|NAME) /{print; fflush()}'
+}
+
 code=0
-go test -tags e2e -count=1 -timeout 40m -parallel 8 -v ${RUN:+-run "$RUN"} ./e2e/... 2>&1 9>&- |
-  awk '!/^=== (RUN|PAUSE|CONT|NAME) /{print; fflush()}' || code=$?
+go test -tags e2e -count=1 -timeout 40m -parallel 8 -v ${RUN:+-run "$RUN"} ./e2e/... 2>&1 9>&- | results || code=1
 if [ -n "${E2E_LAB:-}" ] && [ -z "${RUN:-}" ]; then
   echo "the lab itself, by a lab of its own: nothing is left behind, also after a crash"
-  (cd lab && env -u KUBECONFIG -u LAB_NAME go test -tags lab -count=1 -timeout 10m -v ./test 9>&-) || code=1
+  (cd lab && env -u KUBECONFIG -u LAB_NAME go test -tags lab -count=1 -timeout 10m -v ./test 2>&1 9>&-) | results || code=1
 fi
 printf 'end-to-end tests: %s after %d s\n' "$([ "$code" = 0 ] && echo passed || echo FAILED)" $((SECONDS - began))
 exit "$code"
