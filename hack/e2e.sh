@@ -43,7 +43,7 @@ lab_up() { # brings the lab up, or ends the script where none is possible
   trap lab_down EXIT
   trap 'exit 130' INT TERM
   # Homeostat is the autoscaler under test, so Kubernetes' own does not run.
-  said=$(NODES=1 HPA=none METRICS_SERVER=0 bin/lab up 9>&- 2>&1 | tee /dev/stderr) || code=$?
+  said=$(NODES=1 HPA=none METRICS_SERVER=0 bin/lab up 9>&- 2>&1 | tee >(cat >&2)) || code=$?
   if [ "$code" = 3 ]; then
     trap - EXIT
     box "SKIPPED: end-to-end tests: no Kubernetes can run here" <<<"$said"
