@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 mode=${E2E:-auto}
 make=${MAKE:-make}
 began=$SECONDS
+trap 'kill %% 2>/dev/null || true; exit 130' INT TERM
 
 box() { # TITLE, then lines from stdin
   printf '\n%s\n%s\n' "$(printf '=%.0s' {1..100})" "$1"
@@ -41,7 +42,6 @@ lab_up() { # brings the lab up, or ends the script where none is possible
   fi
   local said code=0
   trap lab_down EXIT
-  trap 'exit 130' INT TERM
   # Homeostat is the autoscaler under test, so Kubernetes' own does not run. Not tee /dev/stderr: that would empty a log that
   # standard error goes to.
   said=$(NODES=1 HPA=none METRICS_SERVER=0 bin/lab up 9>&- 2>&1 | tee >(cat >&2)) || code=$?
@@ -93,7 +93,11 @@ results() { # leaves one line for each test, and what those that failed say
 }
 
 code=0
-go test -tags e2e -count=1 -timeout 40m -parallel 8 -v ${RUN:+-run "$RUN"} ./e2e/... 2>&1 9>&- | results || code=1
+# In a job of its own, so that a signal to this script ends it at once and the lab is taken down.
+set -m
+go test -tags e2e -count=1 -timeout 40m -parallel 8 -v ${RUN:+-run "$RUN"} ./e2e/... 2>&1 9>&- | results &
+set +m
+wait %% || code=1
 if [ -n "${E2E_LAB:-}" ] && [ -z "${RUN:-}" ]; then
   echo "the lab itself, by a lab of its own: nothing is left behind, also after a crash"
   (cd lab && env -u KUBECONFIG -u LAB_NAME go test -tags lab -count=1 -timeout 10m -v ./test 2>&1 9>&-) | results || code=1
