@@ -135,18 +135,18 @@ func TestUncomputable(t *testing.T) {
 		change      func(*Observation)
 		reason, err string
 	}{
-		{"fine", Metric{CPU, Utilization, 50}, nil, "", ""},
-		{"target 0", Metric{CPU, Utilization, 0}, nil, CondFailedGetResourceMetric, "the target 0 is not greater than 0"},
-		{"resource", Metric{"disk", Utilization, 50}, nil, CondInvalidMetricSourceType, `the resource "disk" is not known`},
-		{"type", Metric{CPU, "Value", 50}, nil, CondInvalidMetricSourceType, `the target type "Value" is not known`},
-		{"no replicas", Metric{CPU, Utilization, 50}, func(o *Observation) { o.Replicas = nil }, CondFailedGetResourceMetric, "no replica matches the target's selector"},
-		{"dark", Metric{Memory, Utilization, 50}, func(o *Observation) { o.Unavailable = "no node answers" }, CondFailedGetResourceMetric, "no usage is available: no node answers"},
-		{"nobody", Metric{CPU, AverageValue, 50}, func(o *Observation) {
+		{"fine", Metric{OfResource(CPU), Utilization, 50, nil}, nil, "", ""},
+		{"target 0", Metric{OfResource(CPU), Utilization, 0, nil}, nil, CondFailedGetResourceMetric, "the target 0 is not greater than 0"},
+		{"resource", Metric{OfResource("disk"), Utilization, 50, nil}, nil, CondInvalidMetricSourceType, `the resource "disk" is not known`},
+		{"type", Metric{OfResource(CPU), "Value", 50, nil}, nil, CondInvalidMetricSourceType, `the target type "Value" is not known`},
+		{"no replicas", Metric{OfResource(CPU), Utilization, 50, nil}, func(o *Observation) { o.Replicas = nil }, CondFailedGetResourceMetric, "no replica matches the target's selector"},
+		{"dark", Metric{OfResource(Memory), Utilization, 50, nil}, func(o *Observation) { o.Unavailable = "no node answers" }, CondFailedGetResourceMetric, "no usage is available: no node answers"},
+		{"nobody", Metric{OfResource(CPU), AverageValue, 50, nil}, func(o *Observation) {
 			o.Replicas[0].Deleting, o.Replicas[1].Phase = true, cluster.PhasePending
 		}, CondFailedGetResourceMetric, "no ready replica has a usable sample (1 not ready, 1 ignored)"},
-		{"no request", Metric{CPU, Utilization, 50}, func(o *Observation) { o.Replicas[1].CPU.RequestMissing = "app" }, CondFailedGetResourceMetric, "container app of replica web-2 has no cpu request"},
-		{"no request needed", Metric{CPU, AverageValue, 50}, func(o *Observation) { o.Replicas[1].CPU.RequestMissing = "app" }, "", ""},
-		{"requests of 0", Metric{Memory, Utilization, 50}, func(o *Observation) {
+		{"no request", Metric{OfResource(CPU), Utilization, 50, nil}, func(o *Observation) { o.Replicas[1].CPU.RequestMissing = "app" }, CondFailedGetResourceMetric, "container app of replica web-2 has no cpu request"},
+		{"no request needed", Metric{OfResource(CPU), AverageValue, 50, nil}, func(o *Observation) { o.Replicas[1].CPU.RequestMissing = "app" }, "", ""},
+		{"requests of 0", Metric{OfResource(Memory), Utilization, 50, nil}, func(o *Observation) {
 			o.Replicas[0].Memory.Request, o.Replicas[1].Memory.Request = 0, 0
 		}, CondFailedGetResourceMetric, "the ready replicas request no memory at all"},
 	} {
@@ -162,7 +162,7 @@ func TestUncomputable(t *testing.T) {
 			if m.ErrReason != test.reason || m.Err != test.err {
 				t.Errorf("got %s, %q, want %s, %q", m.ErrReason, m.Err, test.reason, test.err)
 			}
-			if want := older.CPU.At; test.metric.Resource == CPU && test.err == "" && !m.Oldest.Equal(want) {
+			if want := older.CPU.At; test.metric.Source.Resource == CPU && test.err == "" && !m.Oldest.Equal(want) {
 				t.Errorf("the oldest sample is of %s, want %s", m.Oldest, want)
 			}
 			active := rec.Conditions[1]

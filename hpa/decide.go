@@ -93,7 +93,7 @@ func (d *decision) metrics() bool {
 			fmt.Sprintf("%s, but %s: %d stay", leading.Message, firstFailed.Message, d.number))
 		return false
 	}
-	d.active = Condition{ScalingActive, true, CondValidMetricFound, "the number of replicas was computed from " + string(leading.Metric.Resource)}
+	d.active = Condition{ScalingActive, true, CondValidMetricFound, "the number of replicas was computed from " + string(leading.Metric.Source.Resource)}
 	reason, message := ReasonDesiredWithinRange, leading.Message
 	if leading.WithinTolerance {
 		reason = ReasonWithinTolerance

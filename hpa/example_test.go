@@ -13,7 +13,7 @@ func ExampleDecide() {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	policy := hpa.DefaultPolicy()
 	policy.Min, policy.Max = 2, 4
-	policy.Metrics = []hpa.Metric{{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}}
+	policy.Metrics = []hpa.Metric{{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}}
 
 	observation := hpa.Observation{Current: 2}
 	for _, name := range []string{"web-1", "web-2"} {

@@ -61,9 +61,9 @@ func (b *tape) policy() hpa.Policy {
 	}
 	for range b.byte() % 4 {
 		p.Metrics = append(p.Metrics, hpa.Metric{
-			Resource: []hpa.Resource{hpa.CPU, hpa.Memory, "disk"}[b.byte()%3],
-			Type:     []hpa.TargetType{hpa.Utilization, hpa.AverageValue, ""}[b.byte()%3],
-			Target:   b.int(),
+			Source: hpa.OfResource([]hpa.Resource{hpa.CPU, hpa.Memory, "disk"}[b.byte()%3]),
+			Type:   []hpa.TargetType{hpa.Utilization, hpa.AverageValue, ""}[b.byte()%3],
+			Target: b.int(),
 		})
 	}
 	if b.yes() {

@@ -27,10 +27,10 @@ func newGenerator(rng *rand.Rand) *generator {
 	p.Metrics = nil
 	for range 1 + g.n(2) {
 		p.Metrics = append(p.Metrics, pick(g,
-			hpa.Metric{Resource: hpa.CPU, Type: hpa.Utilization, Target: pick[int64](g, 40, 80, 100, 133, 200)},
-			hpa.Metric{Resource: hpa.CPU, Type: hpa.AverageValue, Target: pick[int64](g, 100, 77, 3)},
-			hpa.Metric{Resource: hpa.Memory, Type: hpa.Utilization, Target: pick[int64](g, 40, 70, 150)},
-			hpa.Metric{Resource: hpa.Memory, Type: hpa.AverageValue, Target: pick[int64](g, 100, 77, 3)}))
+			hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: pick[int64](g, 40, 80, 100, 133, 200)},
+			hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.AverageValue, Target: pick[int64](g, 100, 77, 3)},
+			hpa.Metric{Source: hpa.OfResource(hpa.Memory), Type: hpa.Utilization, Target: pick[int64](g, 40, 70, 150)},
+			hpa.Metric{Source: hpa.OfResource(hpa.Memory), Type: hpa.AverageValue, Target: pick[int64](g, 100, 77, 3)}))
 	}
 	p.Tolerance = pick(g, 0.1, 0, 0.05, 0.5)
 	p.DownscaleStabilization = pick(g, 5*time.Minute, time.Minute, 0, 1500*time.Millisecond, 45*time.Second)

@@ -23,6 +23,15 @@ type History struct {
 	// Ups and Downs are the changes made. Their order says only which one makes room for the next.
 	Ups   []Change `json:"ups,omitempty"`
 	Downs []Change `json:"downs,omitempty"`
+	// LastGood are the last proposals of the metrics that fall back to them, at most one for each.
+	LastGood []Good `json:"lastGood,omitempty"`
+}
+
+// Good is what a metric proposed when it could last be computed.
+type Good struct {
+	Source   Source    `json:"source"`
+	At       time.Time `json:"at"`
+	Replicas int32     `json:"replicas"`
 }
 
 // Recommended is a recommendation at a time.

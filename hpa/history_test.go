@@ -85,7 +85,7 @@ func steady(n int32, milli int64, now time.Time) hpa.Observation {
 
 func forty() hpa.Policy {
 	p := hpa.DefaultPolicy()
-	p.Min, p.Max, p.Metrics = 2, 20, []hpa.Metric{{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}}
+	p.Min, p.Max, p.Metrics = 2, 20, []hpa.Metric{{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}}
 	return p
 }
 

@@ -29,7 +29,7 @@ func (d *decision) propose(m Metric) MetricProposal {
 	}
 	ratio, ok := m.ratio(t.usage, t.request, t.ready, &p)
 	if !ok {
-		return failed(p, CondFailedGetResourceMetric, "the ready replicas request no "+string(m.Resource)+" at all")
+		return failed(p, CondFailedGetResourceMetric, "the ready replicas request no "+string(m.Source.Resource)+" at all")
 	}
 	p.Ratio = ratio
 	idle := t.unready > 0 && ratio > 1
@@ -57,7 +57,7 @@ func (d *decision) secondLook(p MetricProposal, t tally, idle bool) MetricPropos
 	}
 	ratio, ok := p.Metric.ratio(usage, request, counted, nil)
 	if !ok {
-		return failed(p, CondFailedGetResourceMetric, "the replicas request no "+string(p.Metric.Resource)+" at all")
+		return failed(p, CondFailedGetResourceMetric, "the replicas request no "+string(p.Metric.Source.Resource)+" at all")
 	}
 	p.AdjustedRatio = ratio
 	if d.tolerates(ratio) {
@@ -88,12 +88,12 @@ func (d *decision) count(m Metric, p *MetricProposal) (t tally, reason, err stri
 	requestless := ""
 	for i := range d.obs.Replicas {
 		r := &d.obs.Replicas[i]
-		u := r.usage(m.Resource)
+		u := r.usage(m.Source.Resource)
 		if u.RequestMissing != "" && requestless == "" {
-			requestless = fmt.Sprintf("container %s of replica %s has no %s request", u.RequestMissing, r.Name, m.Resource)
+			requestless = fmt.Sprintf("container %s of replica %s has no %s request", u.RequestMissing, r.Name, m.Source.Resource)
 		}
 		request := mul(u.Request, scale)
-		kind, why := r.capacity(m.Resource, d.policy, d.now)
+		kind, why := r.capacity(m.Source.Resource, d.policy, d.now)
 		switch kind {
 		case capacityIgnored:
 			p.Ignored.add(r.Name, why)
@@ -129,12 +129,12 @@ func (m *Metric) scale() (factor int64, reason, err string) {
 		return 0, CondFailedGetResourceMetric, fmt.Sprintf("the target %d is not greater than 0", m.Target)
 	case m.Type != Utilization && m.Type != AverageValue:
 		return 0, CondInvalidMetricSourceType, fmt.Sprintf("the target type %q is not known", m.Type)
-	case m.Resource == CPU:
+	case m.Source.Resource == CPU:
 		return 1, "", ""
-	case m.Resource == Memory:
+	case m.Source.Resource == Memory:
 		return 1000, "", ""
 	}
-	return 0, CondInvalidMetricSourceType, fmt.Sprintf("the resource %q is not known", m.Resource)
+	return 0, CondInvalidMetricSourceType, fmt.Sprintf("the resource %q is not known", m.Source.Resource)
 }
 
 // busy is what a missing replica is taken to use when the others ask for less: all of its request, or the target
@@ -150,7 +150,7 @@ func (m *Metric) busy(request, scale int64) int64 {
 // utilization in the proposal, if there is one.
 func (m *Metric) ratio(usage, request, n int64, p *MetricProposal) (float64, bool) {
 	average, scale := usage/n, int64(1)
-	if m.Resource == Memory {
+	if m.Source.Resource == Memory {
 		scale = 1000
 	}
 	if p != nil {
@@ -176,7 +176,7 @@ func (d *decision) tolerates(ratio float64) bool {
 
 func failed(p MetricProposal, reason, err string) MetricProposal {
 	p.Err, p.ErrReason = err, reason
-	p.Message = string(p.Metric.Resource) + " could not be computed: " + err
+	p.Message = string(p.Metric.Source.Resource) + " could not be computed: " + err
 	return p
 }
 
@@ -214,9 +214,9 @@ func (d *decision) ask(p MetricProposal, t *tally, replicas int32) MetricProposa
 func (p *MetricProposal) level() string {
 	m := &p.Metric
 	if m.Type == Utilization {
-		return fmt.Sprintf("%s is at %d %% of requests, target %d %%", m.Resource, p.Utilization, m.Target)
+		return fmt.Sprintf("%s is at %d %% of requests, target %d %%", m.Source.Resource, p.Utilization, m.Target)
 	}
-	return fmt.Sprintf("%s is at %s per replica, target %s", m.Resource, amount(m.Resource, p.Value), amount(m.Resource, m.Target))
+	return fmt.Sprintf("%s is at %s per replica, target %s", m.Source.Resource, amount(m.Source.Resource, p.Value), amount(m.Source.Resource, m.Target))
 }
 
 // assumed says what was taken for granted of replicas that are missing or not ready. Empty: nothing.

@@ -19,18 +19,42 @@ const (
 // TargetType says how a metric's target is meant.
 type TargetType string
 
-// The target types of a Resource metric.
+// The target types.
 const (
 	Utilization  TargetType = "Utilization"  // percent of the requests
-	AverageValue TargetType = "AverageValue" // absolute usage per replica, in the resource's unit
+	AverageValue TargetType = "AverageValue" // absolute value per replica
+	Value        TargetType = "Value"        // absolute value in all: Object, External and Prometheus only
 )
 
 // Metric is one metric of a policy.
 type Metric struct {
-	Resource Resource   `json:"resource"`
-	Type     TargetType `json:"type"`
-	// Target in percent (Utilization), thousandths of a core (cpu) or bytes (memory). Greater than zero.
+	Source Source     `json:"source"`
+	Type   TargetType `json:"type"`
+	// Target in percent (Utilization), thousandths of a core (cpu), bytes (memory), or thousandths (any other metric).
+	// Greater than zero.
 	Target int64 `json:"target"`
+	// Fallback says what the metric asks for while it cannot be computed; nil: as in Kubernetes, where a metric that
+	// cannot be computed asks for nothing and keeps the others from scaling down.
+	Fallback *Fallback `json:"fallback,omitempty"`
+}
+
+// FallbackType says what stands in for a metric that cannot be computed.
+type FallbackType string
+
+// The fallbacks.
+const (
+	FallbackHold     FallbackType = "Hold"     // the current number of replicas
+	FallbackLastGood FallbackType = "LastGood" // the last proposal that could be computed, if it is not older than For; then Hold
+	FallbackReplicas FallbackType = "Replicas" // a fixed number
+)
+
+// Fallback of one metric.
+type Fallback struct {
+	Type FallbackType `json:"type"`
+	// For bounds the age of the last good proposal; only of LastGood. Greater than zero, at most 24 h.
+	For time.Duration `json:"for,omitempty"`
+	// Replicas is the fixed number; only of Replicas. At least 0.
+	Replicas int32 `json:"replicas,omitempty"`
 }
 
 // Policy is what the user wants. The defaults are those of Kubernetes 1.36 (pkg/controller/podautoscaler/config and
@@ -50,15 +74,43 @@ type Policy struct {
 	// InitialReadinessDelay after the start: a replica whose readiness last changed before its end was never ready. Default 30 s.
 	InitialReadinessDelay time.Duration `json:"initialReadinessDelay"`
 	Health                HealthPolicy  `json:"health"`
+	// Pause holds the number of replicas in one direction, against every other rule.
+	Pause Pause `json:"pause,omitzero"`
 }
 
-// HealthPolicy says how the health of the workload holds the scaling. Both rules are on by default; Kubernetes has neither.
+// Pause holds the number of replicas in one direction.
+type Pause struct {
+	ScaleUp   bool `json:"scaleUp,omitempty"`
+	ScaleDown bool `json:"scaleDown,omitempty"`
+}
+
+// HealthPolicy says what the health of the workload means to its scaling. Every rule is on by default, Kubernetes has none of
+// them, and with all of them off the decision is that of Kubernetes.
 type HealthPolicy struct {
 	// HoldOnIncident keeps the number of replicas from going down while the workload has an open incident. Max is
 	// still enforced.
 	HoldOnIncident bool `json:"holdOnIncident"`
 	// CrashLoopIsNoCapacity counts a replica in a crash loop as not ready, for every metric and whatever its age.
 	CrashLoopIsNoCapacity bool `json:"crashLoopIsNoCapacity"`
+	// OOMKilledIsNoCapacity counts a replica with an OOM kill less than OOMWindow ago as not ready, for every metric: it
+	// starts anew with little usage, which is no sign of little load. OOMWindow: default 5 m.
+	OOMKilledIsNoCapacity bool          `json:"oomKilledIsNoCapacity"`
+	OOMWindow             time.Duration `json:"oomWindow"`
+	// FailingIsNoCapacity counts a replica of a new revision that fails (Replica.Failing) as not ready, for every metric.
+	FailingIsNoCapacity bool `json:"failingIsNoCapacity"`
+	// NeverReadyIsNoCapacity counts a replica that has never been ready as not ready, for every metric and whatever its
+	// age: what it burns at its start is not load.
+	NeverReadyIsNoCapacity bool `json:"neverReadyIsNoCapacity"`
+	// PartialIsMissing counts a replica as missing where the sample of one of its containers is: the sum over the others
+	// beside the requests of all would look like less load than there is.
+	PartialIsMissing bool `json:"partialIsMissing"`
+	// MemorySettle is how long after a restart of a container the memory of its replica is not counted (as missing): it
+	// has not filled yet. 0 switches the rule off. Default 2 m.
+	MemorySettle time.Duration `json:"memorySettle"`
+	// HoldOnFailingRollout keeps the number where it is, in both directions, while the replicas of a new revision fail.
+	HoldOnFailingRollout bool `json:"holdOnFailingRollout"`
+	// HoldOnShortage asks for no more replicas while those that were asked for cannot be placed (Observation.Shortage).
+	HoldOnShortage bool `json:"holdOnShortage"`
 }
 
 // Behavior limits how fast the number of replicas changes. A nil direction has its defaults.
@@ -112,16 +164,26 @@ const (
 )
 
 // DefaultPolicy returns the defaults of Kubernetes 1.36, with the cpu utilization of 80 % that it takes where no metric is
-// given, and both rules of HealthPolicy on. Max has no default and must be set.
+// given, and every rule of HealthPolicy on. Max has no default and must be set.
 func DefaultPolicy() Policy {
 	return Policy{
 		Min:                     1,
-		Metrics:                 []Metric{{Resource: CPU, Type: Utilization, Target: 80}},
+		Metrics:                 []Metric{{Source: OfResource(CPU), Type: Utilization, Target: 80}},
 		Tolerance:               0.1,
 		DownscaleStabilization:  5 * time.Minute,
 		CPUInitializationPeriod: 5 * time.Minute,
 		InitialReadinessDelay:   30 * time.Second,
-		Health:                  HealthPolicy{HoldOnIncident: true, CrashLoopIsNoCapacity: true},
+		Health:                  DefaultHealth(),
+	}
+}
+
+// DefaultHealth returns every rule of HealthPolicy switched on.
+func DefaultHealth() HealthPolicy {
+	return HealthPolicy{
+		HoldOnIncident: true, CrashLoopIsNoCapacity: true,
+		OOMKilledIsNoCapacity: true, OOMWindow: 5 * time.Minute,
+		FailingIsNoCapacity: true, NeverReadyIsNoCapacity: true, PartialIsMissing: true,
+		MemorySettle: 2 * time.Minute, HoldOnFailingRollout: true, HoldOnShortage: true,
 	}
 }
 
@@ -147,7 +209,7 @@ func (p *Policy) Validate() error {
 }
 
 func (m *Metric) validate(f *faults, field string) {
-	f.check(m.Resource == CPU || m.Resource == Memory, field+".resource", quote(m.Resource), `"cpu" or "memory"`)
+	f.check(m.Source.Resource == CPU || m.Source.Resource == Memory, field+".source.resource", quote(m.Source.Resource), `"cpu" or "memory"`)
 	f.check(m.Type == Utilization || m.Type == AverageValue, field+".type", quote(m.Type), `"Utilization" or "AverageValue"`)
 	f.check(m.Target > 0, field+".target", m.Target, "greater than 0")
 	f.check(m.Type != Utilization || m.Target <= math.MaxInt32, field+".target", m.Target, "at most 2147483647 percent")

@@ -14,12 +14,20 @@ const (
 	ReasonScaleDownStable    Reason = "ScaleDownStabilized"
 	ReasonScaleUpLimit       Reason = "ScaleUpLimit"
 	ReasonScaleDownLimit     Reason = "ScaleDownLimit"
-	ReasonTooFewReplicas     Reason = "TooFewReplicas"  // raised to the minimum
-	ReasonTooManyReplicas    Reason = "TooManyReplicas" // lowered to the maximum
-	ReasonIncidentHold       Reason = "IncidentHold"    // an open incident holds a scale-down
-	ReasonScalingDisabled    Reason = "ScalingDisabled" // the target has zero replicas
-	ReasonNoMetrics          Reason = "NoMetrics"       // no metric could be computed
-	ReasonInvalidMetrics     Reason = "InvalidMetrics"  // one metric could not be computed and the others would scale down
+	ReasonTooFewReplicas     Reason = "TooFewReplicas"   // raised to the minimum
+	ReasonTooManyReplicas    Reason = "TooManyReplicas"  // lowered to the maximum
+	ReasonIncidentHold       Reason = "IncidentHold"     // an open incident holds a scale-down
+	ReasonRolloutHold        Reason = "RolloutHold"      // the new replicas of a rollout fail
+	ReasonShortageHold       Reason = "ShortageHold"     // replicas cannot be placed, so no more are asked for
+	ReasonScheduledMinimum   Reason = "ScheduledMinimum" // raised to the minimum of a schedule
+	ReasonScaleUpPaused      Reason = "ScaleUpPaused"
+	ReasonScaleDownPaused    Reason = "ScaleDownPaused"
+	ReasonFallback           Reason = "Fallback"          // a fallback stood in for the metric that asks for most
+	ReasonInvalidSelector    Reason = "InvalidSelector"   // the target's replicas cannot be told
+	ReasonAmbiguousSelector  Reason = "AmbiguousSelector" // the target's replicas are another autoscaler's too
+	ReasonScalingDisabled    Reason = "ScalingDisabled"   // the target has zero replicas
+	ReasonNoMetrics          Reason = "NoMetrics"         // no metric could be computed
+	ReasonInvalidMetrics     Reason = "InvalidMetrics"    // one metric could not be computed and the others would scale down
 )
 
 // StepName names a step of the decision, in the order in which the steps run.
@@ -32,6 +40,7 @@ const (
 	StepRateLimit     StepName = "RateLimit"
 	StepBounds        StepName = "Bounds"
 	StepHealth        StepName = "Health"
+	StepPause         StepName = "Pause"
 )
 
 // Recommendation is the result of one decision, with every step that led to it.
@@ -46,7 +55,7 @@ type Recommendation struct {
 	Message string           `json:"message"`
 	Metrics []MetricProposal `json:"metrics,omitempty"`
 	Steps   []Step           `json:"steps,omitempty"`
-	// Conditions as HPA users know them: AbleToScale, ScalingActive, ScalingLimited. One that is not here is left as it
+	// Conditions as HPA users know them: AbleToScale, ScalingActive, ScalingLimited, and ScaledToZero where that can be. One that is not here is left as it
 	// is, as Kubernetes does: a decision that ends early says nothing new about the rest.
 	Conditions []Condition `json:"conditions,omitempty"`
 	// RatePeriod is how long the change counts for the rate limits of its direction, the longest of their periods. Zero
@@ -67,9 +76,15 @@ type MetricProposal struct {
 	Replicas int32 `json:"replicas"`
 	// Ratio is usage over target of the ready replicas. Value is their average usage (unit of the metric); Utilization in percent of
 	// the requests, 0 where the target is no utilization.
-	Ratio       float64 `json:"ratio"`
-	Value       int64   `json:"value"`
-	Utilization int64   `json:"utilization,omitempty"`
+	Ratio float64 `json:"ratio"`
+	Value int64   `json:"value"`
+	// From says where the value was read where that is not the kubelet.
+	From string `json:"from,omitempty"`
+	// Fallback is what stood in for the metric; empty: it could be computed, or has none. Err still says why it could not.
+	Fallback FallbackType `json:"fallback,omitempty"`
+	// LastGood is when the proposal that stood in was computed; only of FallbackLastGood.
+	LastGood    time.Time `json:"lastGood,omitzero"`
+	Utilization int64     `json:"utilization,omitempty"`
 	// AdjustedRatio is the ratio once replicas that are missing or not ready were counted in, 0 where there was no need to.
 	AdjustedRatio float64 `json:"adjustedRatio,omitempty"`
 	// WithinTolerance is true where the ratio, adjusted if need be, alone asked for no change.
@@ -115,16 +130,23 @@ const (
 	AbleToScale    = "AbleToScale"
 	ScalingActive  = "ScalingActive"
 	ScalingLimited = "ScalingLimited"
+	ScaledToZero   = "ScaledToZero"
 )
 
 // The reasons of conditions that are no Reason of a decision. SucceededRescale and FailedUpdateScale follow from the
 // write and are for whoever writes; FailedGetScale and the reasons of selectors come before any decision.
 const (
-	CondSucceededGetScale       = "SucceededGetScale"
-	CondReadyForNewScale        = "ReadyForNewScale"
-	CondValidMetricFound        = "ValidMetricFound"
-	CondFailedGetResourceMetric = "FailedGetResourceMetric"
-	CondInvalidMetricSourceType = "InvalidMetricSourceType"
+	CondSucceededGetScale        = "SucceededGetScale"
+	CondReadyForNewScale         = "ReadyForNewScale"
+	CondValidMetricFound         = "ValidMetricFound"
+	CondFailedGetResourceMetric  = "FailedGetResourceMetric"
+	CondFailedGetContainerMetric = "FailedGetContainerResourceMetric"
+	CondFailedGetPodsMetric      = "FailedGetPodsMetric"
+	CondFailedGetObjectMetric    = "FailedGetObjectMetric"
+	CondFailedGetExternalMetric  = "FailedGetExternalMetric"
+	CondScaledToZero             = "ScaledToZero"
+	CondNotScaledToZero          = "NotScaledToZero"
+	CondInvalidMetricSourceType  = "InvalidMetricSourceType"
 )
 
 // Condition is one condition of the target, with the types and reasons of autoscaling/v2.

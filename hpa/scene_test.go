@@ -189,7 +189,7 @@ func describe(rec hpa.Recommendation, _ hpa.History) string {
 	fmt.Fprintf(&b, "%s current %d, proposed %d, desired %d: %s\n", rec.At.Format(time.TimeOnly), rec.Current, rec.Proposed, rec.Desired, rec.Reason)
 	fmt.Fprintf(&b, "  %s\n", rec.Message)
 	for _, m := range rec.Metrics {
-		fmt.Fprintf(&b, "metric %s %s %d", m.Metric.Resource, m.Metric.Type, m.Metric.Target)
+		fmt.Fprintf(&b, "metric %s %s %d", m.Metric.Source.Resource, m.Metric.Type, m.Metric.Target)
 		if m.Err != "" {
 			fmt.Fprintf(&b, " failed, %s: %s\n", m.ErrReason, m.Err)
 		} else {

@@ -63,7 +63,7 @@ func (s *scene) setPolicy(args []scriptArg) (string, error) {
 
 // addMetric reads a target: percent of the requests or an amount.
 func addMetric(p *hpa.Policy, a scriptArg) error {
-	m := hpa.Metric{Resource: hpa.Resource(a.key), Type: hpa.AverageValue}
+	m := hpa.Metric{Source: hpa.OfResource(hpa.Resource(a.key)), Type: hpa.AverageValue}
 	var err error
 	if percent, ok := strings.CutSuffix(a.value, "%"); ok {
 		m.Type = hpa.Utilization
@@ -72,7 +72,7 @@ func addMetric(p *hpa.Policy, a scriptArg) error {
 		m.Target, err = quantity(a.value)
 	}
 	for i := range p.Metrics {
-		if p.Metrics[i].Resource == m.Resource {
+		if p.Metrics[i].Source.Resource == m.Source.Resource {
 			p.Metrics[i] = m
 			return err
 		}

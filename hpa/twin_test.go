@@ -83,7 +83,7 @@ func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, bo
 	unready, missing := map[string]bool{}, map[string]bool{}
 	for _, r := range o.Replicas {
 		u := r.CPU
-		if m.Resource == hpa.Memory {
+		if m.Source.Resource == hpa.Memory {
 			u = r.Memory
 		}
 		if u.RequestMissing != "" && m.Type == hpa.Utilization {
@@ -99,7 +99,7 @@ func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, bo
 			unready[r.Name] = true
 		case !u.Known:
 			missing[r.Name] = true
-		case m.Resource == hpa.CPU && w.young(r, now):
+		case m.Source.Resource == hpa.CPU && w.young(r, now):
 			unready[r.Name] = true
 		default:
 			sample[r.Name] = thousandths(m, u.Value)
@@ -338,7 +338,7 @@ func (w *twin) applied(from, to int32, now time.Time) {
 }
 
 func thousandths(m hpa.Metric, v int64) *big.Int {
-	if m.Resource == hpa.Memory {
+	if m.Source.Resource == hpa.Memory {
 		return new(big.Int).Mul(big.NewInt(v), big.NewInt(1000))
 	}
 	return big.NewInt(v)

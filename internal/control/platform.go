@@ -36,6 +36,11 @@ type Autoscaler struct {
 	// Target is the object that is scaled.
 	Target cluster.Ref
 	Policy hpa.Policy
+	// Period is the least time between two decisions; 0: every pass decides.
+	Period time.Duration
+	// Stored is the history that the platform keeps of the autoscaler. It is where the first decision of this process goes
+	// on from; later ones go on from the loop's own.
+	Stored hpa.History
 	// Invalid says what is wrong with the spec or the target: field, value, what is allowed; empty: nothing is.
 	Invalid string
 	// InvalidReason is the condition's reason for it, such as InvalidSpec or AmbiguousTarget.
@@ -56,9 +61,10 @@ type ScalingWriter interface {
 	// Scale writes the target's number of replicas from rec.Current to rec.Desired. ErrConflict if the target no longer
 	// asks for rec.Current.
 	Scale(ctx context.Context, a Autoscaler, rec hpa.Recommendation) error
-	// Report stores what was decided in the autoscaler's status and emits events. It writes only what changed; it may
-	// be called on every pass. err is the error of Scale or Observe, nil if there was none.
-	Report(ctx context.Context, a Autoscaler, rec hpa.Recommendation, err error) error
+	// Report stores what was decided in the autoscaler's status, with the history that the next decision goes on from, and
+	// emits events. It writes only what changed; it may be called on every pass. err is the error of Scale or Observe, nil
+	// if there was none.
+	Report(ctx context.Context, a Autoscaler, rec hpa.Recommendation, h hpa.History, err error) error
 }
 
 // HealingSource gives the healing loop its view.
@@ -99,8 +105,9 @@ type Surgeon interface {
 
 // Recorder keeps the journal and counts. Its calls never block.
 type Recorder interface {
-	// Decided is called after every decision; err is the error of the write that followed, nil if there was none.
-	Decided(a Autoscaler, obs hpa.Observation, rec hpa.Recommendation, err error)
+	// Decided is called after every decision, with all that it was made from: the observation and the history as it was
+	// before. err is the error of the write that followed, nil if there was none.
+	Decided(a Autoscaler, obs hpa.Observation, before hpa.History, rec hpa.Recommendation, err error)
 	// Incident is called after every stored change of an incident.
 	Incident(in incident.Incident)
 	// Acted is called after every action.

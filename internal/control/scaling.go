@@ -27,19 +27,26 @@ const (
 	ReasonInvalidSpec       hpa.Reason = "InvalidSpec"
 )
 
-// Scaling is the scaling loop. It keeps the decision history of every autoscaler in memory. Not safe for concurrent use:
+// Scaling is the scaling loop. It keeps the decision history of every autoscaler in memory, and goes on from the stored one
+// where it has none. Not safe for concurrent use:
 // one Run, or one caller of Pass.
 type Scaling struct {
 	source   ScalingSource
 	writer   ScalingWriter
 	recorder Recorder
 	log      *slog.Logger
-	history  map[cluster.Ref]hpa.History
+	memory   map[cluster.Ref]memory
+}
+
+// memory is what the loop keeps of one autoscaler.
+type memory struct {
+	history hpa.History
+	decided time.Time // when it was last decided
 }
 
 // NewScaling returns a loop over the autoscalers of source.
 func NewScaling(source ScalingSource, writer ScalingWriter, recorder Recorder, log *slog.Logger) *Scaling {
-	return &Scaling{source: source, writer: writer, recorder: recorder, log: log, history: map[cluster.Ref]hpa.History{}}
+	return &Scaling{source: source, writer: writer, recorder: recorder, log: log, memory: map[cluster.Ref]memory{}}
 }
 
 // Run makes a pass every period until ctx is done. It returns when the last pass has ended.
@@ -58,10 +65,12 @@ func (s *Scaling) Run(ctx context.Context, period time.Duration) {
 type decided struct {
 	autoscaler Autoscaler
 	obs        hpa.Observation
+	before     hpa.History
 	rec        hpa.Recommendation
-	history    hpa.History
+	history    hpa.History // what the next decision goes on from
 	err        error
-	scaled     bool
+	skipped    bool // its period has not passed yet
+	at         time.Time
 }
 
 // Pass decides every autoscaler once and writes what changed. It returns an error only where no autoscaler could be
@@ -90,7 +99,16 @@ func (s *Scaling) Pass(ctx context.Context, now time.Time) error {
 }
 
 func (s *Scaling) decide(ctx context.Context, a Autoscaler, now time.Time) decided {
-	d := decided{autoscaler: a, history: s.history[a.Ref]}
+	kept, known := s.memory[a.Ref]
+	if !known {
+		kept.history = a.Stored
+	}
+	d := decided{autoscaler: a, before: kept.history, history: kept.history, at: now}
+	// A tick comes a little early or late; half a pass is no reason to leave one out.
+	if known && a.Period > 0 && now.Sub(kept.decided) < a.Period-DefaultPeriod/2 {
+		d.skipped, d.at = true, kept.decided
+		return d
+	}
 	switch {
 	case a.Invalid != "":
 		reason := hpa.Reason(a.InvalidReason)
@@ -121,30 +139,32 @@ func undecided(now time.Time, reason hpa.Reason, message, condition string) hpa.
 }
 
 func (s *Scaling) write(ctx context.Context, d *decided, now time.Time) {
+	if d.skipped {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
 	if d.err == nil && d.rec.Change() && d.autoscaler.Mode != DryRun {
 		d.err = s.writer.Scale(ctx, d.autoscaler, d.rec)
 		if d.err == nil {
-			d.scaled = true
 			d.history = d.history.Applied(d.rec, now)
 			s.log.InfoContext(ctx, "scaled", "autoscaler", d.autoscaler.Ref.String(), "target", d.autoscaler.Target.String(),
 				"from", d.rec.Current, "to", d.rec.Desired, "reason", string(d.rec.Reason), "message", d.rec.Message)
 		}
 	}
-	s.recorder.Decided(d.autoscaler, d.obs, d.rec, d.err)
-	if err := s.writer.Report(ctx, d.autoscaler, d.rec, d.err); err != nil && !errors.Is(err, ErrConflict) && ctx.Err() == nil {
+	s.recorder.Decided(d.autoscaler, d.obs, d.before, d.rec, d.err)
+	if err := s.writer.Report(ctx, d.autoscaler, d.rec, d.history, d.err); err != nil && !errors.Is(err, ErrConflict) && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "status not written", "autoscaler", d.autoscaler.Ref.String(), "error", err)
 	}
 }
 
 // remember keeps the histories of the autoscalers that are still there.
 func (s *Scaling) remember(all []decided) {
-	next := make(map[cluster.Ref]hpa.History, len(all))
+	next := make(map[cluster.Ref]memory, len(all))
 	for i := range all {
-		next[all[i].autoscaler.Ref] = all[i].history
+		next[all[i].autoscaler.Ref] = memory{history: all[i].history, decided: all[i].at}
 	}
-	s.history = next
+	s.memory = next
 }
 
 // every calls pass at once, then every period, and early where wake delivers, until ctx is done.

@@ -39,7 +39,7 @@ func newWorld(names ...string) *world {
 	for _, n := range names {
 		p := hpa.DefaultPolicy()
 		p.Min, p.Max = 2, 4
-		p.Metrics = []hpa.Metric{{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}}
+		p.Metrics = []hpa.Metric{{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}}
 		w.list = append(w.list, Autoscaler{
 			Ref: cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: n}, Mode: Active,
 			Target: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: n}, Policy: p,
@@ -87,14 +87,14 @@ func (w *world) Scale(ctx context.Context, a Autoscaler, rec hpa.Recommendation)
 	return nil
 }
 
-func (w *world) Report(_ context.Context, a Autoscaler, rec hpa.Recommendation, err error) error {
+func (w *world) Report(_ context.Context, a Autoscaler, rec hpa.Recommendation, _ hpa.History, err error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reports = append(w.reports, fmt.Sprintf("%s %s err=%v", a.Ref.Name, rec.Reason, err))
 	return nil
 }
 
-func (w *world) Decided(a Autoscaler, _ hpa.Observation, rec hpa.Recommendation, _ error) {
+func (w *world) Decided(a Autoscaler, _ hpa.Observation, _ hpa.History, rec hpa.Recommendation, _ error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.decided = append(w.decided, a.Ref.Name+" "+string(rec.Reason))
@@ -231,7 +231,45 @@ func TestHistoriesOfAutoscalersThatAreGoneAreForgotten(t *testing.T) {
 	w.pass(t, s, t0)
 	w.list = w.list[:1]
 	w.pass(t, s, t0.Add(time.Second))
-	if len(s.history) != 1 {
-		t.Errorf("%d histories, want 1", len(s.history))
+	if len(s.memory) != 1 {
+		t.Errorf("%d histories, want 1", len(s.memory))
+	}
+}
+
+// A controller that takes over goes on from the stored history: a recommendation of 4 that is 10 s old still holds a
+// target that could be 2.
+func TestTheFirstDecisionGoesOnFromTheStoredHistory(t *testing.T) {
+	t.Parallel()
+	w := newWorld("web")
+	w.replicas["web"], w.usage = 4, 10
+	w.list[0].Stored = hpa.History{Recommendations: []hpa.Recommended{{At: t0.Add(-10 * time.Second), Replicas: 3}}}
+	s := w.loop()
+	w.pass(t, s, t0)
+	// Without the stored one the four replicas of the first sight would have held it.
+	if diff := cmp.Diff([]string{"web 4->3"}, w.scales); diff != "" {
+		t.Errorf("scales (-want +got):\n%s", diff)
+	}
+	w.list[0].Stored = hpa.History{} // only the first decision looks at it
+	w.pass(t, s, t0.Add(time.Second))
+	if diff := cmp.Diff([]string{"web ScaleDownStabilized", "web ScaleDownStabilized"}, w.decided); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnAutoscalerIsDecidedOnlyOnceInItsPeriod(t *testing.T) {
+	t.Parallel()
+	w := newWorld("web", "slow")
+	w.list[1].Period = 3 * time.Second
+	s := w.loop()
+	for i := range 6 {
+		// Ticks are never quite on time.
+		w.pass(t, s, t0.Add(time.Duration(i)*time.Second+time.Duration(i%2)*80*time.Millisecond))
+	}
+	count := map[string]int{}
+	for _, d := range w.decided {
+		count[d[:4]]++
+	}
+	if diff := cmp.Diff(map[string]int{"web ": 6, "slow": 2}, count); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
 }

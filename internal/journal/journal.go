@@ -48,9 +48,11 @@ type Record struct {
 
 // DecisionRecord is a decision with everything that it was made from.
 type DecisionRecord struct {
-	Target         cluster.Ref        `json:"target"`
-	Policy         hpa.Policy         `json:"policy"`
-	Observation    hpa.Observation    `json:"observation"`
+	Target      cluster.Ref     `json:"target"`
+	Policy      hpa.Policy      `json:"policy"`
+	Observation hpa.Observation `json:"observation"`
+	// History as it was before the decision.
+	History        hpa.History        `json:"history,omitzero"`
 	Recommendation hpa.Recommendation `json:"recommendation"`
 	// Error of the write that followed, empty for none.
 	Error string `json:"error,omitempty"`

@@ -156,7 +156,7 @@ func readMetric(m *autoscalingv2.MetricSpec, at *field.Path) (hpa.Metric, field.
 
 func readMetricTarget(name corev1.ResourceName, t *autoscalingv2.MetricTarget, at *field.Path) (hpa.Metric, field.ErrorList) {
 	var errs field.ErrorList
-	out := hpa.Metric{Resource: hpa.Resource(name), Type: hpa.TargetType(t.Type)}
+	out := hpa.Metric{Source: hpa.OfResource(hpa.Resource(name)), Type: hpa.TargetType(t.Type)}
 	if t.Value != nil {
 		errs = append(errs, field.Forbidden(at.Child("value"), "use averageUtilization or averageValue"))
 	}

@@ -43,9 +43,9 @@ func TestAnAutoscalerWithoutMoreHasKubernetesDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := hpa.Policy{
-		Min: 1, Max: 4, Metrics: []hpa.Metric{{Resource: hpa.CPU, Type: hpa.Utilization, Target: 80}},
+		Min: 1, Max: 4, Metrics: []hpa.Metric{{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 80}},
 		Tolerance: 0.1, DownscaleStabilization: 5 * time.Minute, CPUInitializationPeriod: 5 * time.Minute,
-		InitialReadinessDelay: 30 * time.Second, Health: hpa.HealthPolicy{HoldOnIncident: true, CrashLoopIsNoCapacity: true},
+		InitialReadinessDelay: 30 * time.Second, Health: hpa.DefaultHealth(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -85,9 +85,9 @@ func TestEveryFieldOfAnAutoscalerReachesTheEngine(t *testing.T) {
 	want := hpa.Policy{
 		Min: 2, Max: 10,
 		Metrics: []hpa.Metric{
-			{Resource: hpa.CPU, Type: hpa.AverageValue, Target: 500},
-			{Resource: hpa.Memory, Type: hpa.AverageValue, Target: 256 << 20},
-			{Resource: hpa.Memory, Type: hpa.Utilization, Target: 70},
+			{Source: hpa.OfResource(hpa.CPU), Type: hpa.AverageValue, Target: 500},
+			{Source: hpa.OfResource(hpa.Memory), Type: hpa.AverageValue, Target: 256 << 20},
+			{Source: hpa.OfResource(hpa.Memory), Type: hpa.Utilization, Target: 70},
 		},
 		Behavior: &hpa.Behavior{
 			ScaleUp: &hpa.Rules{

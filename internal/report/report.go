@@ -113,18 +113,18 @@ func (p *printer) proposals(list []hpa.MetricProposal) {
 			proposes = "-"
 		}
 		rows = append(rows, []string{
-			"  " + string(m.Metric.Resource), nowOf(m), Quantity(m.Metric, m.Metric.Target), count(m.Ready),
+			"  " + string(m.Metric.Source.Resource), nowOf(m), Quantity(m.Metric, m.Metric.Target), count(m.Ready),
 			count(m.Unready.Count), count(m.Missing.Count), count(m.Ignored.Count), proposes,
 		})
 	}
 	p.table(rows)
 	for _, m := range list {
 		if m.Err != "" {
-			p.line("  %s cannot be computed: %s", m.Metric.Resource, m.Err)
+			p.line("  %s cannot be computed: %s", m.Metric.Source.Resource, m.Err)
 		}
-		p.names(m.Metric.Resource, "not ready", m.Unready)
-		p.names(m.Metric.Resource, "missing", m.Missing)
-		p.names(m.Metric.Resource, "ignored", m.Ignored)
+		p.names(m.Metric.Source.Resource, "not ready", m.Unready)
+		p.names(m.Metric.Source.Resource, "missing", m.Missing)
+		p.names(m.Metric.Source.Resource, "ignored", m.Ignored)
 	}
 }
 
@@ -154,7 +154,7 @@ func Quantity(m hpa.Metric, v int64) string {
 	switch {
 	case m.Type == hpa.Utilization:
 		return fmt.Sprintf("%d%%", v)
-	case m.Resource == hpa.CPU:
+	case m.Source.Resource == hpa.CPU:
 		return fmt.Sprintf("%dm", v)
 	default:
 		return Bytes(v)

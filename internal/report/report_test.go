@@ -46,8 +46,8 @@ func golden(t *testing.T, name string, print func(w *bytes.Buffer) error) {
 
 func TestExplainReadsTopDown(t *testing.T) {
 	t.Parallel()
-	cpu := hpa.Metric{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}
-	memory := hpa.Metric{Resource: hpa.Memory, Type: hpa.AverageValue, Target: 96 << 20}
+	cpu := hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}
+	memory := hpa.Metric{Source: hpa.OfResource(hpa.Memory), Type: hpa.AverageValue, Target: 96 << 20}
 	a := Autoscaler{
 		Ref:    cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: "web"},
 		Target: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: "web"},

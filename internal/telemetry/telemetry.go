@@ -97,7 +97,7 @@ func New(reg prometheus.Registerer, j *journal.Writer, every int, version string
 }
 
 // Decided counts a decision and journals it: each change, each error, and each n-th of the others.
-func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, rec hpa.Recommendation, err error) {
+func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, before hpa.History, rec hpa.Recommendation, err error) {
 	ns, name := a.Ref.Namespace, a.Ref.Name
 	t.decisions.WithLabelValues(ns, name, string(rec.Reason)).Inc()
 	t.proposed.WithLabelValues(ns, name).Set(float64(rec.Proposed))
@@ -112,7 +112,7 @@ func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, rec hpa.R
 	if !t.wanted(a.Ref, rec.Change() || err != nil) {
 		return
 	}
-	d := &journal.DecisionRecord{Target: a.Target, Policy: a.Policy, Observation: obs, Recommendation: rec}
+	d := &journal.DecisionRecord{Target: a.Target, Policy: a.Policy, Observation: obs, History: before, Recommendation: rec}
 	if err != nil {
 		d.Error = err.Error()
 	}

@@ -34,7 +34,7 @@ func TestEveryMetricKeepsTheNamingRules(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
 	tel := New(reg, journal.New(), 60, "v1")
-	tel.Decided(autoscaler(), hpa.Observation{}, decision(4), errors.New("conflict"))
+	tel.Decided(autoscaler(), hpa.Observation{}, hpa.History{}, decision(4), errors.New("conflict"))
 	tel.Incident(incident.Incident{Namespace: "demo", Name: "a", Kind: incident.OOMKilled, State: incident.Open})
 	tel.Acted(healing.Action{Remedy: incident.RemedyRestart}, healing.Result{Outcome: incident.Done}, t0)
 	tel.Turned("scaling", time.Millisecond, errors.New("no list"))
@@ -66,7 +66,7 @@ func TestEveryMetricKeepsTheNamingRules(t *testing.T) {
 func TestADecisionIsCountedAndShowsItsNumbers(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
-	New(reg, journal.New(), 60, "v1").Decided(autoscaler(), hpa.Observation{}, decision(4), nil)
+	New(reg, journal.New(), 60, "v1").Decided(autoscaler(), hpa.Observation{}, hpa.History{}, decision(4), nil)
 	want := `
 # HELP homeostat_hpa_decisions_total Decisions by reason.
 # TYPE homeostat_hpa_decisions_total counter
@@ -141,10 +141,10 @@ func TestTheSeriesOfAnAutoscalerThatIsGoneEnd(t *testing.T) {
 	tel := New(reg, journal.New(), 60, "v1")
 	other := autoscaler()
 	other.Ref.Name = "api"
-	tel.Decided(autoscaler(), hpa.Observation{}, decision(4), nil)
-	tel.Decided(other, hpa.Observation{}, decision(4), nil)
+	tel.Decided(autoscaler(), hpa.Observation{}, hpa.History{}, decision(4), nil)
+	tel.Decided(other, hpa.Observation{}, hpa.History{}, decision(4), nil)
 	tel.Turned("scaling", time.Millisecond, nil)
-	tel.Decided(other, hpa.Observation{}, decision(4), nil)
+	tel.Decided(other, hpa.Observation{}, hpa.History{}, decision(4), nil)
 	tel.Turned("healing", time.Millisecond, nil)
 	if n := testutil.CollectAndCount(tel.desired); n != 2 {
 		t.Errorf("%d series while the pass is under way, want 2", n)
@@ -153,7 +153,7 @@ func TestTheSeriesOfAnAutoscalerThatIsGoneEnd(t *testing.T) {
 	if n := testutil.CollectAndCount(tel.desired); n != 2 {
 		t.Errorf("%d series after a pass that ended early, want 2: it says nothing about who is gone", n)
 	}
-	tel.Decided(other, hpa.Observation{}, decision(4), nil)
+	tel.Decided(other, hpa.Observation{}, hpa.History{}, decision(4), nil)
 	tel.Turned("scaling", time.Millisecond, nil)
 	if n := testutil.CollectAndCount(tel.desired) + testutil.CollectAndCount(tel.decisions); n != 2 {
 		t.Errorf("%d series, want those of api only", n)

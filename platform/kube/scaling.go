@@ -168,13 +168,13 @@ func (p *Platform) Scale(ctx context.Context, a control.Autoscaler, rec hpa.Reco
 }
 
 // Report stores what was decided in the Autoscaler's status and emits events.
-func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Recommendation, err error) error {
+func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Recommendation, h hpa.History, err error) error {
 	o, gone := p.stored(a)
 	if gone != nil {
 		return gone
 	}
 	//nolint:wrapcheck // it names the Autoscaler
-	return p.writer.Report(ctx, o, write.Outcome{Autoscaler: a, Recommendation: rec, Err: err})
+	return p.writer.Report(ctx, o, write.Outcome{Autoscaler: a, Recommendation: rec, History: h, Err: err})
 }
 
 // scaleFor is how long a scale that was read from the API server is used, also one that could not be read: as often as

@@ -214,7 +214,7 @@ func recommendation(at time.Time, current, desired int32, value int64) hpa.Recom
 	return hpa.Recommendation{
 		At: at, Current: current, Proposed: desired, Desired: desired, Reason: hpa.ReasonDesiredWithinRange, Message: "cpu is at work",
 		Metrics: []hpa.MetricProposal{{
-			Metric: hpa.Metric{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}, Replicas: desired, Value: value, Utilization: value, Ratio: 1,
+			Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}, Replicas: desired, Value: value, Utilization: value, Ratio: 1,
 		}},
 		Conditions: []hpa.Condition{
 			{Type: v1alpha1.ConditionAbleToScale, Status: true, Reason: "ReadyForNewScale", Message: "m"},
@@ -253,7 +253,7 @@ func TestReportWritesOnlyWhatChanged(t *testing.T) {
 	}
 	report := func(want int, what string, rec hpa.Recommendation, err error) {
 		t.Helper()
-		if err := p.Report(t.Context(), a, rec, err); err != nil {
+		if err := p.Report(t.Context(), a, rec, hpa.History{}, err); err != nil {
 			t.Fatal(err)
 		}
 		if got := writes(); got != want {
@@ -315,12 +315,12 @@ func TestReportKeepsTheNumberWhereNoneWasDecided(t *testing.T) {
 	w.autoscaler(t, "web", nil)
 	p := w.start(t, nil)
 	a := only(t, p, "web")
-	if err := p.Report(t.Context(), a, recommendation(w.now, 2, 2, 30), nil); err != nil {
+	if err := p.Report(t.Context(), a, recommendation(w.now, 2, 2, 30), hpa.History{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	a.Invalid, a.InvalidReason = "spec.maxReplicas is 0", "InvalidSpec"
 	rec := hpa.Recommendation{At: w.now.Add(time.Second), Reason: "InvalidSpec", Message: a.Invalid}
-	if err := p.Report(t.Context(), a, rec, nil); err != nil {
+	if err := p.Report(t.Context(), a, rec, hpa.History{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var stored v1alpha1.Autoscaler
@@ -349,7 +349,7 @@ func TestReportAgainstOthersWrites(t *testing.T) {
 		apitest.Refuse(rw, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
 		return true
 	})
-	if err := p.Report(t.Context(), a, recommendation(w.now, 2, 4, 80), nil); err != nil {
+	if err := p.Report(t.Context(), a, recommendation(w.now, 2, 4, 80), hpa.History{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	var stored v1alpha1.Autoscaler
@@ -359,6 +359,6 @@ func TestReportAgainstOthersWrites(t *testing.T) {
 	}
 	w.Remove(t, "autoscalers", "shop", "web")
 	until(t, "a report on what is gone is a conflict", func() bool {
-		return errors.Is(p.Report(t.Context(), a, recommendation(w.now, 4, 4, 80), nil), control.ErrConflict)
+		return errors.Is(p.Report(t.Context(), a, recommendation(w.now, 4, 4, 80), hpa.History{}, nil), control.ErrConflict)
 	})
 }

@@ -59,7 +59,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("service %+v", c.Service)
 	}
 	a := c.Autoscalers[0]
-	if a.Target != target || a.Mode != control.Active || a.Policy.Min != 2 || a.Policy.Max != 4 || a.Policy.Metrics[0].Resource != hpa.CPU || a.Policy.Metrics[0].Target != 40 {
+	if a.Target != target || a.Mode != control.Active || a.Policy.Min != 2 || a.Policy.Max != 4 || a.Policy.Metrics[0].Source.Resource != hpa.CPU || a.Policy.Metrics[0].Target != 40 {
 		t.Errorf("autoscaler %+v", a)
 	}
 	p := c.Policies[0]

@@ -47,7 +47,7 @@ var (
 func scaleOnCPU() hpa.Policy {
 	p := hpa.DefaultPolicy()
 	none := time.Duration(0)
-	p.Min, p.Max, p.Metrics = 1, 3, []hpa.Metric{{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}}
+	p.Min, p.Max, p.Metrics = 1, 3, []hpa.Metric{{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}}
 	p.CPUInitializationPeriod, p.InitialReadinessDelay = 0, 0
 	p.Behavior = &hpa.Behavior{ScaleDown: &hpa.Rules{StabilizationWindow: &none}}
 	return p
@@ -127,7 +127,7 @@ func (w *world) get(path string) {
 // quiet is a Recorder for tests that look at the platform itself.
 type quiet struct{}
 
-func (quiet) Decided(control.Autoscaler, hpa.Observation, hpa.Recommendation, error) {}
+func (quiet) Decided(control.Autoscaler, hpa.Observation, hpa.History, hpa.Recommendation, error) {}
 func (quiet) Incident(incident.Incident)                                             {}
 func (quiet) Acted(healing.Action, healing.Result, time.Time)                        {}
 func (quiet) Turned(string, time.Duration, error)                                    {}

@@ -79,7 +79,7 @@ func (p *Platform) Scale(ctx context.Context, _ control.Autoscaler, rec hpa.Reco
 
 // Report keeps the decision in the state folder: at once where it says something else than the one before, otherwise
 // every five seconds. The event of a scaling comes from Scale.
-func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Recommendation, err error) error {
+func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Recommendation, _ hpa.History, err error) error {
 	next := AutoscalerStatus{
 		Ref: a.Ref, Target: a.Target, Mode: a.Mode, Min: a.Policy.Min, Max: a.Policy.Max, Decision: &rec,
 	}

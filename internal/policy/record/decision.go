@@ -85,8 +85,8 @@ func CurrentMetrics(rec *hpa.Recommendation) []autoscalingv2.MetricStatus {
 		if m.Err != "" {
 			continue
 		}
-		s := &autoscalingv2.ResourceMetricStatus{Name: corev1.ResourceName(m.Metric.Resource)}
-		s.Current.AverageValue = quantity(m.Metric.Resource, m.Value)
+		s := &autoscalingv2.ResourceMetricStatus{Name: corev1.ResourceName(m.Metric.Source.Resource)}
+		s.Current.AverageValue = quantity(m.Metric.Source.Resource, m.Value)
 		if m.Metric.Type == hpa.Utilization {
 			percent := int32(min(m.Utilization, 1<<31-1)) //nolint:gosec // bounded
 			s.Current.AverageUtilization = &percent
@@ -106,12 +106,12 @@ func MetricsSummary(rec *hpa.Recommendation) string {
 		if m.Metric.Type == hpa.Utilization {
 			value, target = strconv.FormatInt(m.Utilization, 10)+"%", strconv.FormatInt(m.Metric.Target, 10)+"%"
 		} else {
-			value, target = amount(m.Metric.Resource, m.Value), amount(m.Metric.Resource, m.Metric.Target)
+			value, target = amount(m.Metric.Source.Resource, m.Value), amount(m.Metric.Source.Resource, m.Metric.Target)
 		}
 		if m.Err != "" {
 			value = "<unknown>"
 		}
-		parts = append(parts, fmt.Sprintf("%s: %s/%s", m.Metric.Resource, value, target))
+		parts = append(parts, fmt.Sprintf("%s: %s/%s", m.Metric.Source.Resource, value, target))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -153,7 +153,7 @@ func History(changes []v1alpha1.ScaleChange) hpa.History {
 
 func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
 	return v1alpha1.DecisionMetric{
-		Resource: string(m.Metric.Resource), Type: string(m.Metric.Type), Target: m.Metric.Target,
+		Resource: string(m.Metric.Source.Resource), Type: string(m.Metric.Type), Target: m.Metric.Target,
 		Replicas: m.Replicas, Ratio: decimal(m.Ratio), AdjustedRatio: decimal(m.AdjustedRatio),
 		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
 		Ready: m.Ready, Unready: fromNames(m.Unready), Missing: fromNames(m.Missing), Ignored: fromNames(m.Ignored),
@@ -163,7 +163,7 @@ func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
 
 func toProposal(m *v1alpha1.DecisionMetric) hpa.MetricProposal {
 	return hpa.MetricProposal{
-		Metric:   hpa.Metric{Resource: hpa.Resource(m.Resource), Type: hpa.TargetType(m.Type), Target: m.Target},
+		Metric:   hpa.Metric{Source: hpa.OfResource(hpa.Resource(m.Resource)), Type: hpa.TargetType(m.Type), Target: m.Target},
 		Replicas: m.Replicas, Ratio: ratio(m.Ratio), AdjustedRatio: ratio(m.AdjustedRatio),
 		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
 		Ready: m.Ready, Unready: toNames(m.Unready), Missing: toNames(m.Missing), Ignored: toNames(m.Ignored),

@@ -201,15 +201,15 @@ func decided() hpa.Recommendation {
 		Reason: hpa.ReasonTooManyReplicas, Message: "wants 5, the maximum is 4",
 		Metrics: []hpa.MetricProposal{
 			{
-				Metric: hpa.Metric{Resource: hpa.CPU, Type: hpa.Utilization, Target: 40}, Replicas: 5, Ratio: 2.075, AdjustedRatio: 1.3333,
+				Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}, Replicas: 5, Ratio: 2.075, AdjustedRatio: 1.3333,
 				Value: 83, Utilization: 83, Ready: 2, Unready: hpa.Names{Count: 1, First: []string{"web-1: crash loop"}},
 				Missing: hpa.Names{Count: 7}, Message: "cpu 83 %", Oldest: time.UnixMicro(1767225599000001).UTC(),
 			},
 			{
-				Metric: hpa.Metric{Resource: hpa.Memory, Type: hpa.AverageValue, Target: 256 << 20}, Replicas: 2, Ratio: 0.8203,
+				Metric: hpa.Metric{Source: hpa.OfResource(hpa.Memory), Type: hpa.AverageValue, Target: 256 << 20}, Replicas: 2, Ratio: 0.8203,
 				Value: 210<<20 + 5, WithinTolerance: true, Ready: 2, Ignored: hpa.Names{Count: 1, First: []string{"web-2: deleted"}},
 			},
-			{Metric: hpa.Metric{Resource: hpa.CPU, Type: hpa.AverageValue, Target: 1500}, Err: "no samples", ErrReason: "FailedGetResourceMetric"},
+			{Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.AverageValue, Target: 1500}, Err: "no samples", ErrReason: "FailedGetResourceMetric"},
 		},
 		Steps: []hpa.Step{{Name: hpa.StepBounds, Before: 5, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "maximum"}},
 		Conditions: []hpa.Condition{

@@ -47,6 +47,8 @@ type reported struct {
 type Outcome struct {
 	Autoscaler     control.Autoscaler
 	Recommendation hpa.Recommendation
+	// History is what the next decision goes on from.
+	History hpa.History
 	// Err is the error of the scale or of the observation, nil for none.
 	Err error
 }
