@@ -84,10 +84,11 @@ func watchKind[L runtime.Object](p *Platform, kind, namespace string, c lister[L
 
 // transform replaces objects by records, and strips the own ones of what nobody reads.
 func (p *Platform) transform(obj any) (any, error) {
-	if o, ok := obj.(metav1.Object); ok && o.GetManagedFields() != nil {
+	out, err := p.records.Transform(obj)
+	if o, ok := out.(metav1.Object); ok && o.GetManagedFields() != nil {
 		o.SetManagedFields(nil)
 	}
-	return p.records.Transform(obj)
+	return out, err //nolint:wrapcheck // it has no error of its own
 }
 
 // openFeeds makes every informer; nothing runs yet.

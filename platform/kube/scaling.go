@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
@@ -19,27 +18,18 @@ import (
 	"github.com/homeostat/homeostat/platform/kube/write"
 )
 
-// stored returns the Autoscaler's object as the informer shows it.
-func (p *Platform) stored(a control.Autoscaler) (*v1alpha1.Autoscaler, error) {
-	o, ok := named[*v1alpha1.Autoscaler](p.feeds.autoscalers, a.Ref.Namespace, a.Ref.Name, nil)
-	if !ok || string(o.UID) != a.Ref.UID {
-		return nil, fmt.Errorf("find %s: it is gone: %w", a.Ref, control.ErrConflict)
-	}
-	return o, nil
-}
-
 // Observe returns what a decision about the Autoscaler's target is made from. Targets of a watched kind come from the
 // view; of any other kind the scale is read from the API server and kept for a few seconds.
 func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.Time) (hpa.Observation, error) {
-	o, err := p.stored(a)
+	s, err := p.scaler(a)
 	if err != nil {
 		return hpa.Observation{}, err
 	}
-	current, selector, err := p.target(ctx, write.Target{APIVersion: o.Spec.ScaleTargetRef.APIVersion, Ref: a.Target}, now)
+	current, selector, err := p.target(ctx, s.target, now)
 	if err != nil {
 		return hpa.Observation{}, err
 	}
-	obs := hpa.Observation{Current: current, Incident: p.openIncident(a.Target, now)}
+	obs := hpa.Observation{Current: current, ScaledToZero: s.scaledToZero(), Incident: p.openIncident(a.Target, now)}
 	for _, pod := range indexed[*view.Pod](p.feeds.pods, namespaceIndex, a.Target.Namespace) {
 		if selector.Matches(labels.Set(pod.Labels)) {
 			obs.Replicas = append(obs.Replicas, p.observed(pod, now))
@@ -107,11 +97,11 @@ func (p *Platform) observed(pod *view.Pod, now time.Time) hpa.Replica {
 
 // Scale writes the target's number of replicas.
 func (p *Platform) Scale(ctx context.Context, a control.Autoscaler, rec hpa.Recommendation) error {
-	o, err := p.stored(a)
+	s, err := p.scaler(a)
 	if err != nil {
 		return err
 	}
-	t := write.Target{APIVersion: o.Spec.ScaleTargetRef.APIVersion, Ref: a.Target}
+	t := s.target
 	shown, inView := named(p.feeds.owners, t.Ref.Namespace, t.Ref.Name, func(o *view.Owner) bool { return o.Kind == t.Ref.Kind })
 	if err := p.writer.Scale(ctx, t, rec.Current, rec.Desired); err != nil {
 		p.scales.forget(t)
@@ -126,12 +116,15 @@ func (p *Platform) Scale(ctx context.Context, a control.Autoscaler, rec hpa.Reco
 
 // Report stores what was decided in the Autoscaler's status and emits events.
 func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Recommendation, h hpa.History, err error) error {
-	o, gone := p.stored(a)
+	s, gone := p.scaler(a)
 	if gone != nil {
 		return gone
 	}
+	if s.own == nil {
+		return nil
+	}
 	//nolint:wrapcheck // it names the Autoscaler
-	return p.writer.Report(ctx, o, write.Outcome{Autoscaler: a, Recommendation: rec, History: h, Err: err})
+	return p.writer.Report(ctx, s.own, write.Outcome{Autoscaler: a, Recommendation: rec, History: h, Err: err})
 }
 
 // scaleFor is how long a scale that was read from the API server is used, also one that could not be read: as often as

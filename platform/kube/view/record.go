@@ -39,8 +39,17 @@ type Pod struct {
 	Hash string
 	// ReadyKnown is true where the pod has a Ready condition at all.
 	ReadyKnown bool
+	// ReadyUnknown is true where that condition's status is Unknown.
+	ReadyUnknown bool
+	// NeverReady is true where the status shows that the pod has never been ready.
+	NeverReady bool
+	// OOMKilledAt is the last OOM kill of a container that the status shows, RestartedAt the last start of a container after
+	// its first; zero: none.
+	OOMKilledAt, RestartedAt time.Time
 	// CPU and Memory are the pod's requests.
 	CPU, Memory Request
+	// Requests are those of the main containers and the sidecars, each for itself.
+	Requests []ContainerRequest
 	// Replica is complete but for its events and its OOM counts.
 	Replica cluster.Replica
 	// Measured names the containers that must have a usage sample for the pod's usage to be whole.
@@ -56,6 +65,15 @@ type Request struct {
 	// Missing names the first container that requests nothing.
 	Missing string
 }
+
+// ContainerRequest is what one container requests by its spec, in thousandths of a core and bytes; NotRequested for nothing.
+type ContainerRequest struct {
+	Name        string
+	CPU, Memory int64
+}
+
+// NotRequested stands in a ContainerRequest for a resource that is not requested.
+const NotRequested = -1
 
 // Owner is the record of a Deployment, ReplicaSet, StatefulSet, DaemonSet or Job.
 type Owner struct {
@@ -74,12 +92,18 @@ type Owner struct {
 	Number int64
 	// RollingOut is true where the object itself says so: a StatefulSet or a DaemonSet. For a Deployment see its ReplicaSets.
 	RollingOut bool
-	// ProgressedAt is when a Deployment's rollout last got ahead.
-	ProgressedAt time.Time
+	// ProgressedAt is when a Deployment's rollout last got ahead. Unfinished is true while its newest revision is not
+	// available in full for the first time, Late once it has not got ahead within its progress deadline.
+	ProgressedAt     time.Time
+	Unfinished, Late bool
+	// Refused is the API server's answer while a ReplicaSet's pods, or those of a Deployment's ReplicaSet, are refused.
+	Refused string
 	// Finished is true for a Job that has come to its end.
 	Finished bool
 	// Template is kept for ReplicaSets: it tells what a rollout changed.
 	Template *Template
+	// ReplicasWriters own spec.replicas, where the object has a number of replicas of its own and no controller.
+	ReplicasWriters []FieldWriter
 }
 
 // Node is the record of a node.
@@ -89,10 +113,4 @@ type Node struct {
 	// Address is the node's InternalIP (its first address where it has none) and Port its kubelet's port.
 	Address string
 	Port    int32
-}
-
-// NativeHPA is the record of a HorizontalPodAutoscaler: which object it scales.
-type NativeHPA struct {
-	Meta
-	TargetKind, TargetName string
 }

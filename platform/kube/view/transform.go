@@ -40,18 +40,17 @@ func (r *Records) Transform(obj any) (any, error) {
 	case *corev1.Node:
 		return r.Node(o), nil
 	case *appsv1.Deployment:
-		return r.deployment(o), nil
+		return r.withWriters(r.deployment(o), o), nil
 	case *appsv1.ReplicaSet:
-		return r.replicaSet(o), nil
+		return r.withWriters(r.replicaSet(o), o), nil
 	case *appsv1.StatefulSet:
-		return r.statefulSet(o), nil
+		return r.withWriters(r.statefulSet(o), o), nil
 	case *appsv1.DaemonSet:
 		return r.daemonSet(o), nil
 	case *batchv1.Job:
 		return r.job(o), nil
 	case *autoscalingv2.HorizontalPodAutoscaler:
-		ref := o.Spec.ScaleTargetRef
-		return &NativeHPA{Meta: r.meta(o), TargetKind: r.intern(ref.Kind), TargetName: ref.Name}, nil
+		return r.native(o), nil
 	default:
 		return obj, nil
 	}

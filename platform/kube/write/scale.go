@@ -13,6 +13,10 @@ import (
 	"github.com/homeostat/homeostat/internal/control"
 )
 
+// FieldManager is the name under which the number of replicas and the status of HorizontalPodAutoscalers are written, so that
+// metadata.managedFields tells these writes from those of others.
+const FieldManager = "homeostat"
+
 // Target names an object with a scale subresource.
 type Target struct {
 	// APIVersion such as apps/v1.
@@ -49,7 +53,7 @@ func (w *Writer) Scale(ctx context.Context, t Target, from, to int32) error {
 	}
 	// The resourceVersion that was read goes with it, so that whatever came in between makes the API server refuse.
 	s.Spec.Replicas = to
-	_, err = w.scales.Scales(t.Ref.Namespace).Update(ctx, resource, s, metav1.UpdateOptions{})
+	_, err = w.scales.Scales(t.Ref.Namespace).Update(ctx, resource, s, metav1.UpdateOptions{FieldManager: FieldManager})
 	switch {
 	case apierrors.IsConflict(err):
 		return fmt.Errorf("scale %s: %w", t.Ref, control.ErrConflict)
