@@ -1,8 +1,8 @@
-// Package journal writes what was decided and done, one JSON object per line.
+// Package journal writes what was decided and done, one JSON object per line, and reads it again.
 //
 // A line is complete: a decision has all inputs that it was made from, so that it can be explained, and recomputed, later.
 // Writing never blocks who decides: lines go through a bounded queue to one goroutine, and what does not fit is dropped
-// and counted. The package reads no clock; the times are those of the records.
+// and counted. The package reads no clock; the times are those of the records. What the lines say is in docs/journal.md.
 package journal
 
 import (
@@ -48,7 +48,9 @@ type Record struct {
 
 // DecisionRecord is a decision with everything that it was made from.
 type DecisionRecord struct {
-	Target      cluster.Ref     `json:"target"`
+	Target cluster.Ref `json:"target"`
+	// Mode of the autoscaler (control.Mode): only an Active one writes its number.
+	Mode        string          `json:"mode"`
 	Policy      hpa.Policy      `json:"policy"`
 	Observation hpa.Observation `json:"observation"`
 	// History as it was before the decision.
@@ -57,6 +59,17 @@ type DecisionRecord struct {
 	// Error of the write that followed, empty for none.
 	Error string `json:"error,omitempty"`
 }
+
+// Decided reports whether a number was decided: not where the autoscaler is paused or refused, or its target cannot be read.
+func (d *DecisionRecord) Decided() bool { return len(d.Recommendation.Steps) > 0 }
+
+// Written reports whether the number was written to the target.
+func (d *DecisionRecord) Written() bool {
+	return d.Decided() && d.Mode == modeActive && d.Error == "" && d.Recommendation.Change()
+}
+
+// modeActive is control.Active, in a package that knows no loop.
+const modeActive = "Active"
 
 // ActionRecord is an action and what came of it.
 type ActionRecord struct {
@@ -72,7 +85,6 @@ type ActionRecord struct {
 // Writer queues records. The zero value drops everything and is ready to use; so is a nil *Writer.
 type Writer struct {
 	queue   chan Record
-	written atomic.Int64
 	dropped atomic.Int64
 }
 
@@ -101,14 +113,6 @@ func (w *Writer) Dropped() int64 {
 	return w.dropped.Load()
 }
 
-// Written returns how many records went out so far.
-func (w *Writer) Written() int64 {
-	if w == nil {
-		return 0
-	}
-	return w.written.Load()
-}
-
 // Run writes queued records to out until ctx is done, and then what is left in the queue. It returns the first error of
 // out; after that everything is dropped. Call it once.
 func (w *Writer) Run(ctx context.Context, out io.Writer) error {
@@ -118,7 +122,6 @@ func (w *Writer) Run(ctx context.Context, out io.Writer) error {
 		if err := enc.Encode(r); err != nil {
 			return fmt.Errorf("write journal: %w", err)
 		}
-		w.written.Add(1)
 		if len(w.queue) == 0 { // nothing more is waiting: let readers see the line
 			if err := buf.Flush(); err != nil {
 				return fmt.Errorf("write journal: %w", err)

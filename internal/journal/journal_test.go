@@ -65,7 +65,7 @@ func TestTheZeroWriterDropsEverything(t *testing.T) {
 	var none *Writer
 	none.Write(record("x"))
 	(&Writer{}).Write(record("x"))
-	if none.Dropped() != 0 || none.Written() != 0 {
+	if none.Dropped() != 0 {
 		t.Error("a nil writer counts")
 	}
 }
