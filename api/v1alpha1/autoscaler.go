@@ -46,9 +46,11 @@ type Autoscaler struct {
 }
 
 // AutoscalerSpec has the fields of autoscaling/v2 HorizontalPodAutoscalerSpec under the same names and with the same
-// meaning, and those that Homeostat adds: mode, timing and health.
+// meaning, and those that Homeostat adds: appMetrics, schedules, pause, mode, timing and health.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.maxReplicas >= self.minReplicas",fieldPath=".maxReplicas",messageExpression="'maxReplicas is %d, it must be at least minReplicas, which is %d'.format([self.maxReplicas, self.minReplicas])"
+// +kubebuilder:validation:XValidation:rule="!has(self.minReplicas) || self.minReplicas != 0 || (has(self.metrics) && self.metrics.exists(m, m.type in ['Object', 'External', 'Prometheus']))",fieldPath=".minReplicas",message="minReplicas is 0, it must be at least 1 unless there is a metric of type Object, External or Prometheus"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedules) || self.schedules.all(s, s.minReplicas <= self.maxReplicas)",fieldPath=".schedules",messageExpression="'minReplicas of a schedule is %d, it must be at most maxReplicas, which is %d'.format([self.schedules.filter(s, s.minReplicas > self.maxReplicas)[0].minReplicas, self.maxReplicas])"
 type AutoscalerSpec struct {
 	// scaleTargetRef names the object whose number of replicas is scaled: one with a scale subresource, in the same
 	// namespace.
@@ -57,10 +59,11 @@ type AutoscalerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="size(self.name) > 0",fieldPath=".name",message="scaleTargetRef.name must not be empty: give the name of what is scaled"
 	ScaleTargetRef autoscalingv2.CrossVersionObjectReference `json:"scaleTargetRef"`
 
-	// minReplicas is the lower limit of the number of replicas, at least 1.
+	// minReplicas is the lower limit of the number of replicas, at least 1. It may be 0 where there is a metric of type
+	// Object, External or Prometheus, whose value is known while there is no replica.
 	// +optional
 	// +kubebuilder:default=1
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=0
 	MinReplicas *int32 `json:"minReplicas,omitempty"`
 
 	// maxReplicas is the upper limit of the number of replicas, not less than minReplicas.
@@ -68,24 +71,26 @@ type AutoscalerSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	MaxReplicas int32 `json:"maxReplicas"`
 
-	// metrics are what the number of replicas is computed from; the largest proposal counts. Only metrics of type
-	// Resource for cpu and memory, with a target of type Utilization or AverageValue. Where none is given: an average
-	// CPU utilization of 80 % of the requests.
+	// metrics are what the number of replicas is computed from; the largest proposal counts. Where none is given: an
+	// average CPU utilization of 80 % of the requests. At most 16.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:default={{type:"Resource",resource:{name:"cpu",target:{type:"Utilization",averageUtilization:80}}}}
-	// +kubebuilder:validation:MaxItems=8
-	// +kubebuilder:validation:items:XValidation:rule="self.type == 'Resource'",fieldPath=".type",messageExpression="'type is ' + self.type + ', only Resource is allowed'"
-	// +kubebuilder:validation:items:XValidation:rule="self.type != 'Resource' || has(self.resource)",message="resource is missing: a metric of type Resource needs resource.name and resource.target"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || self.resource.name in ['cpu', 'memory']",fieldPath=".resource.name",messageExpression="'resource.name is ' + self.resource.name + ', only cpu and memory are allowed'"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || self.resource.target.type in ['Utilization', 'AverageValue']",fieldPath=".resource.target.type",messageExpression="'resource.target.type is ' + self.resource.target.type + ', only Utilization and AverageValue are allowed'"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || self.resource.target.type != 'Utilization' || (has(self.resource.target.averageUtilization) && !has(self.resource.target.averageValue))",fieldPath=".resource.target.averageUtilization",message="a target of type Utilization needs averageUtilization, in percent of the requests, and no averageValue"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || !has(self.resource.target.averageUtilization) || self.resource.target.averageUtilization >= 1",fieldPath=".resource.target.averageUtilization",messageExpression="'averageUtilization is %d, it must be at least 1 (percent)'.format([self.resource.target.averageUtilization])"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || self.resource.target.type != 'AverageValue' || (has(self.resource.target.averageValue) && !has(self.resource.target.averageUtilization))",fieldPath=".resource.target.averageValue",message="a target of type AverageValue needs averageValue, such as 500m or 256Mi, and no averageUtilization"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || !has(self.resource.target.averageValue) || quantity(string(self.resource.target.averageValue)).isGreaterThan(quantity('0'))",fieldPath=".resource.target.averageValue",messageExpression="'averageValue is %s, it must be greater than 0'.format([string(self.resource.target.averageValue)])"
-	// +kubebuilder:validation:items:XValidation:rule="!has(self.resource) || !has(self.resource.target.value)",fieldPath=".resource.target.value",message="resource.target.value is not allowed: use averageUtilization or averageValue"
-	// +kubebuilder:validation:items:XValidation:rule="self.type != 'Resource' || !(has(self.object) || has(self.pods) || has(self.containerResource) || has(self.external))",message="a metric of type Resource must have no object, pods, containerResource or external"
-	Metrics []autoscalingv2.MetricSpec `json:"metrics,omitempty"`
+	// +kubebuilder:validation:MaxItems=16
+	Metrics []MetricSpec `json:"metrics,omitempty"`
+
+	// appMetrics has the metrics page of the app itself read. Each of its gauges and counters (as a rate) can then be a
+	// metric of type Pods, and its process_cpu_seconds_total is the CPU usage of that container where it is fresher than
+	// the kubelet's.
+	// +optional
+	AppMetrics *AppMetrics `json:"appMetrics,omitempty"`
+
+	// schedules raise the minimum at times that are known beforehand. At most 16.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Schedules []Schedule `json:"schedules,omitempty"`
 
 	// behavior limits how fast the number of replicas changes, per direction. Where it is not given, the defaults of
 	// Kubernetes hold: up by 4 replicas or 100 % in 15 s without stabilization, down by 100 % in 15 s with a
@@ -112,215 +117,20 @@ type AutoscalerSpec struct {
 	// +kubebuilder:default=Active
 	Mode AutoscalerMode `json:"mode,omitempty"`
 
-	// timing says how long a new replica's metrics are taken with care.
+	// pause holds the number of replicas in one direction, against every other rule.
+	// +optional
+	// +kubebuilder:default={}
+	Pause AutoscalerPause `json:"pause,omitempty"`
+
+	// timing says how often is decided, and how long a new replica's metrics are taken with care.
 	// +optional
 	// +kubebuilder:default={}
 	Timing AutoscalerTiming `json:"timing,omitempty"`
 
-	// health says how the health of the target holds its scaling.
+	// health says what the health of the target means to its scaling.
 	// +optional
 	// +kubebuilder:default={}
 	Health AutoscalerHealth `json:"health,omitempty"`
-}
-
-// AutoscalerTiming has per object what a cluster's kube-controller-manager has as flags for all HPAs.
-type AutoscalerTiming struct {
-	// cpuInitializationPeriod after a replica's start in which its CPU usage only counts once it is ready. 0s to 24h.
-	// +optional
-	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) <= duration('24h')",messageExpression="'cpuInitializationPeriod is ' + self + ', it must be a duration of 0s to 24h, such as 30s or 5m'"
-	CPUInitializationPeriod *metav1.Duration `json:"cpuInitializationPeriod,omitempty"`
-	// initialReadinessDelay after a replica's start: one whose readiness last changed before its end was never ready.
-	// 0s to 24h.
-	// +optional
-	// +kubebuilder:default="30s"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) <= duration('24h')",messageExpression="'initialReadinessDelay is ' + self + ', it must be a duration of 0s to 24h, such as 30s or 5m'"
-	InitialReadinessDelay *metav1.Duration `json:"initialReadinessDelay,omitempty"`
-}
-
-// AutoscalerHealth says how what healing knows holds scaling. Kubernetes has neither rule.
-type AutoscalerHealth struct {
-	// holdScaleDownOnIncident keeps the number of replicas from going down while the target has an open incident.
-	// +optional
-	// +kubebuilder:default=true
-	HoldScaleDownOnIncident *bool `json:"holdScaleDownOnIncident,omitempty"`
-	// crashLoopIsNotCapacity counts a replica in a crash loop as not ready, whatever its age.
-	// +optional
-	// +kubebuilder:default=true
-	CrashLoopIsNotCapacity *bool `json:"crashLoopIsNotCapacity,omitempty"`
-}
-
-// The types of an Autoscaler's conditions. The first three are those of a HorizontalPodAutoscaler, with its reasons.
-const (
-	ConditionAbleToScale    = "AbleToScale"
-	ConditionScalingActive  = "ScalingActive"
-	ConditionScalingLimited = "ScalingLimited"
-	// ConditionAccepted is false while the spec or the target is refused; its message names the field, its value and
-	// what is allowed, or the other object that scales the same target. HealingPolicies have it too.
-	ConditionAccepted = "Accepted"
-)
-
-// MaxLastChanges bounds AutoscalerStatus.LastChanges.
-const MaxLastChanges = 10
-
-// AutoscalerStatus is what Homeostat saw and decided last.
-type AutoscalerStatus struct {
-	// observedGeneration is the generation of the spec that the status belongs to.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// currentReplicas is the number of replicas that the target asks for.
-	// +optional
-	CurrentReplicas int32 `json:"currentReplicas,omitempty"`
-	// desiredReplicas is the number that was decided last.
-	// +optional
-	DesiredReplicas int32 `json:"desiredReplicas,omitempty"`
-	// replicasSummary is currentReplicas, and desiredReplicas where it differs: "2" or "2→4".
-	// +optional
-	ReplicasSummary string `json:"replicasSummary,omitempty"`
-	// metricsSummary is each metric's value over its target, such as "cpu: 83%/40%".
-	// +optional
-	MetricsSummary string `json:"metricsSummary,omitempty"`
-	// lastScaleTime is when the number of replicas was last written.
-	// +optional
-	LastScaleTime *metav1.Time `json:"lastScaleTime,omitempty"`
-	// currentMetrics is the last read state of each metric that could be computed.
-	// +optional
-	// +listType=atomic
-	CurrentMetrics []autoscalingv2.MetricStatus `json:"currentMetrics,omitempty"`
-	// conditions say whether the target can be scaled, is scaled, and what limits it.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// lastDecision is the last decision with every step that led to it.
-	// +optional
-	LastDecision *Decision `json:"lastDecision,omitempty"`
-	// lastChanges are the last changes of the number of replicas that were written, newest first, at most 10.
-	// +optional
-	// +listType=atomic
-	LastChanges []ScaleChange `json:"lastChanges,omitempty"`
-}
-
-// Decision is one decision about the number of replicas.
-type Decision struct {
-	// time of the decision.
-	Time metav1.MicroTime `json:"time"`
-	// current is the number that the target asked for.
-	Current int32 `json:"current"`
-	// proposed is the number that the metrics alone would give.
-	Proposed int32 `json:"proposed"`
-	// desired is the number after every step.
-	Desired int32 `json:"desired"`
-	// reason is the last step that moved or held the number.
-	Reason string `json:"reason"`
-	// message is one plain sentence.
-	Message string `json:"message"`
-	// metrics are the proposals of the metrics.
-	// +optional
-	// +listType=atomic
-	Metrics []DecisionMetric `json:"metrics,omitempty"`
-	// steps after the metrics, in the order in which they ran.
-	// +optional
-	// +listType=atomic
-	Steps []DecisionStep `json:"steps,omitempty"`
-}
-
-// DecisionMetric is what one metric alone would give, and the replicas that it counted.
-type DecisionMetric struct {
-	// resource is cpu or memory.
-	Resource string `json:"resource"`
-	// type of the target: Utilization or AverageValue.
-	Type string `json:"type"`
-	// target in percent of the requests (Utilization), thousandths of a core (cpu) or bytes (memory).
-	Target int64 `json:"target"`
-	// replicas is the metric's proposal.
-	// +optional
-	Replicas int32 `json:"replicas,omitempty"`
-	// ratio is usage over target, with at most four decimals.
-	// +optional
-	Ratio string `json:"ratio,omitempty"`
-	// adjustedRatio is the ratio once replicas that are missing or not ready were counted in, not given where there was
-	// no need to.
-	// +optional
-	AdjustedRatio string `json:"adjustedRatio,omitempty"`
-	// value is the average usage per counted replica, in thousandths of a core or bytes.
-	// +optional
-	Value int64 `json:"value,omitempty"`
-	// utilization in percent of the requests.
-	// +optional
-	Utilization int64 `json:"utilization,omitempty"`
-	// withinTolerance is true where the ratio alone asked for no change.
-	// +optional
-	WithinTolerance bool `json:"withinTolerance,omitempty"`
-	// ready is the number of replicas that were counted in full.
-	// +optional
-	Ready int32 `json:"ready,omitempty"`
-	// unready replicas are counted as if they used nothing, and never for scaling down.
-	// +optional
-	Unready *ReplicaNames `json:"unready,omitempty"`
-	// missing replicas have no usable sample.
-	// +optional
-	Missing *ReplicaNames `json:"missing,omitempty"`
-	// ignored replicas are not counted at all (deleted or failed).
-	// +optional
-	Ignored *ReplicaNames `json:"ignored,omitempty"`
-	// error says why the metric could not be computed; errorReason is its one word.
-	// +optional
-	Error string `json:"error,omitempty"`
-	// errorReason is the one word for error.
-	// +optional
-	ErrorReason string `json:"errorReason,omitempty"`
-	// message is one plain sentence.
-	// +optional
-	Message string `json:"message,omitempty"`
-	// oldestSample is the time of the oldest sample that was used.
-	// +optional
-	OldestSample *metav1.MicroTime `json:"oldestSample,omitempty"`
-}
-
-// ReplicaNames counts replicas and names the first of them, each with its reason ("web-1: crash loop").
-type ReplicaNames struct {
-	// count of all of them.
-	Count int32 `json:"count"`
-	// first few of them, each with its reason.
-	// +optional
-	// +listType=atomic
-	First []string `json:"first,omitempty"`
-}
-
-// DecisionStep is one step after the metrics.
-type DecisionStep struct {
-	// name of the step: Metrics, Health, Stabilization, RateLimit or Bounds.
-	Name string `json:"name"`
-	// before is the number that the step was given.
-	Before int32 `json:"before"`
-	// after is the number that it handed on.
-	After int32 `json:"after"`
-	// reason is the rule that moved or held the number.
-	// +optional
-	Reason string `json:"reason,omitempty"`
-	// message is one plain sentence.
-	// +optional
-	Message string `json:"message,omitempty"`
-}
-
-// ScaleChange is one change of the number of replicas that was written.
-type ScaleChange struct {
-	// time of the write.
-	Time metav1.MicroTime `json:"time"`
-	// from is the number before.
-	From int32 `json:"from"`
-	// to is the number after.
-	To int32 `json:"to"`
-	// reason of the decision.
-	Reason string `json:"reason"`
-	// message is one plain sentence.
-	// +optional
-	Message string `json:"message,omitempty"`
 }
 
 // AutoscalerList is a list of Autoscalers.

@@ -119,7 +119,7 @@ func setBounds(p *hpa.Policy, spec *v1alpha1.AutoscalerSpec, at *field.Path) fie
 	return errs
 }
 
-func readMetrics(specs []autoscalingv2.MetricSpec, at *field.Path) ([]hpa.Metric, field.ErrorList) {
+func readMetrics(specs []v1alpha1.MetricSpec, at *field.Path) ([]hpa.Metric, field.ErrorList) {
 	if len(specs) > MaxMetrics {
 		return nil, field.ErrorList{field.TooMany(at, len(specs), MaxMetrics)}
 	}
@@ -133,7 +133,7 @@ func readMetrics(specs []autoscalingv2.MetricSpec, at *field.Path) ([]hpa.Metric
 	return metrics, errs
 }
 
-func readMetric(m *autoscalingv2.MetricSpec, at *field.Path) (hpa.Metric, field.ErrorList) {
+func readMetric(m *v1alpha1.MetricSpec, at *field.Path) (hpa.Metric, field.ErrorList) {
 	if m.Type != autoscalingv2.ResourceMetricSourceType {
 		return hpa.Metric{}, field.ErrorList{field.NotSupported(at.Child("type"), m.Type,
 			[]autoscalingv2.MetricSourceType{autoscalingv2.ResourceMetricSourceType})}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
@@ -242,7 +241,7 @@ func TestTheAPIAllowsTheRemediesThatTheEngineAllows(t *testing.T) {
 func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := Autoscaling(&v1alpha1.AutoscalerSpec{
-		MinReplicas: new(int32(0)), Mode: "Off", Metrics: []autoscalingv2.MetricSpec{{Type: "Pods"}},
+		MinReplicas: new(int32(0)), Mode: "Off", Metrics: []v1alpha1.MetricSpec{{Type: "Pods"}},
 	})
 	if err == nil {
 		t.Fatal("accepted")

@@ -153,7 +153,8 @@ func History(changes []v1alpha1.ScaleChange) hpa.History {
 
 func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
 	return v1alpha1.DecisionMetric{
-		Resource: string(m.Metric.Source.Resource), Type: string(m.Metric.Type), Target: m.Metric.Target,
+		Source: fromSource(m.Metric.Source), From: m.From, Type: string(m.Metric.Type), Target: m.Metric.Target,
+		Fallback: string(m.Fallback), LastGood: microOrNone(m.LastGood),
 		Replicas: m.Replicas, Ratio: decimal(m.Ratio), AdjustedRatio: decimal(m.AdjustedRatio),
 		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
 		Ready: m.Ready, Unready: fromNames(m.Unready), Missing: fromNames(m.Missing), Ignored: fromNames(m.Ignored),
@@ -163,12 +164,30 @@ func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
 
 func toProposal(m *v1alpha1.DecisionMetric) hpa.MetricProposal {
 	return hpa.MetricProposal{
-		Metric:   hpa.Metric{Source: hpa.OfResource(hpa.Resource(m.Resource)), Type: hpa.TargetType(m.Type), Target: m.Target},
+		Metric: hpa.Metric{Source: toSource(&m.Source), Type: hpa.TargetType(m.Type), Target: m.Target},
+		From:   m.From, Fallback: hpa.FallbackType(m.Fallback), LastGood: timeOf(m.LastGood),
 		Replicas: m.Replicas, Ratio: ratio(m.Ratio), AdjustedRatio: ratio(m.AdjustedRatio),
 		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
 		Ready: m.Ready, Unready: toNames(m.Unready), Missing: toNames(m.Missing), Ignored: toNames(m.Ignored),
 		Err: m.Error, ErrReason: m.ErrorReason, Message: m.Message, Oldest: timeOf(m.OldestSample),
 	}
+}
+
+// fromSource returns the source as a status has it: the resource stands where the name of another metric does.
+func fromSource(s hpa.Source) v1alpha1.MetricSource {
+	out := v1alpha1.MetricSource{Type: string(s.Type), Name: s.Name, Container: s.Container, Object: s.Object, Selector: s.Selector}
+	if s.Resource != "" {
+		out.Name = string(s.Resource)
+	}
+	return out
+}
+
+func toSource(s *v1alpha1.MetricSource) hpa.Source {
+	out := hpa.Source{Type: hpa.SourceType(s.Type), Name: s.Name, Container: s.Container, Object: s.Object, Selector: s.Selector}
+	if out.Type == hpa.FromResource || out.Type == hpa.FromContainerResource {
+		out.Resource, out.Name = hpa.Resource(s.Name), ""
+	}
+	return out
 }
 
 func fromNames(n hpa.Names) *v1alpha1.ReplicaNames {
