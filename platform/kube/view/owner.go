@@ -19,6 +19,14 @@ const KindCronJob = "CronJob"
 // revisionAnnotation counts a Deployment's ReplicaSets; a rollback gives an old ReplicaSet the newest number.
 const revisionAnnotation = "deployment.kubernetes.io/revision"
 
+// Reasons of a Deployment's Progressing condition (pkg/controller/deployment/util of Kubernetes 1.36).
+const (
+	reasonComplete = "NewReplicaSetAvailable"
+	reasonLate     = "ProgressDeadlineExceeded"
+	reasonPaused   = "DeploymentPaused"
+	reasonResumed  = "DeploymentResumed"
+)
+
 // orOne is the default of every optional number of replicas.
 func orOne(n *int32) int32 {
 	if n == nil {
@@ -51,8 +59,15 @@ func (r *Records) deployment(d *appsv1.Deployment) *Owner {
 	out := r.owner(cluster.KindDeployment, d, &d.Spec.Template, d.Spec.Selector)
 	out.Desired, out.Existing = orOne(d.Spec.Replicas), d.Status.Replicas
 	for i := range d.Status.Conditions {
-		if c := &d.Status.Conditions[i]; c.Type == appsv1.DeploymentProgressing {
+		switch c := &d.Status.Conditions[i]; c.Type {
+		case appsv1.DeploymentProgressing:
 			out.ProgressedAt = utc(c.LastUpdateTime)
+			// Once a revision is complete the reason stays, whatever is scaled later; a pause says nothing about it.
+			out.Unfinished = c.Reason != reasonComplete && c.Reason != reasonPaused && c.Reason != reasonResumed
+			out.Late = c.Reason == reasonLate
+		case appsv1.DeploymentReplicaFailure:
+			out.Refused = refused(string(c.Status), c.Message)
+		case appsv1.DeploymentAvailable: // of the old and the new revision together
 		}
 	}
 	return out
@@ -65,7 +80,20 @@ func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
 	// Not a number means not made by a Deployment: then there is no revision to compare.
 	out.Number, _ = strconv.ParseInt(s.Annotations[revisionAnnotation], 10, 64)
 	out.Template = r.template(&s.Spec.Template)
+	for i := range s.Status.Conditions {
+		if c := &s.Status.Conditions[i]; c.Type == appsv1.ReplicaSetReplicaFailure {
+			out.Refused = refused(string(c.Status), c.Message)
+		}
+	}
 	return out
+}
+
+// refused returns the message of a ReplicaFailure condition that is True.
+func refused(status, message string) string {
+	if status != string(corev1.ConditionTrue) {
+		return ""
+	}
+	return message
 }
 
 func (r *Records) statefulSet(s *appsv1.StatefulSet) *Owner {

@@ -28,6 +28,7 @@ func (r *Records) Pod(p *corev1.Pod) *Pod {
 	rec.Hash = r.intern(hashOf(p.Labels))
 	rec.CPU = podRequest(p, corev1.ResourceCPU)
 	rec.Memory = podRequest(p, corev1.ResourceMemory)
+	rec.Requests = r.containerRequests(p)
 	rec.Replica = cluster.Replica{
 		Name: rec.Name, UID: rec.UID, Node: r.intern(p.Spec.NodeName), Revision: rec.Hash, Phase: phaseOf(p.Status.Phase),
 		Reason: r.intern(p.Status.Reason), Message: p.Status.Message,
@@ -36,6 +37,8 @@ func (r *Records) Pod(p *corev1.Pod) *Pod {
 	r.conditions(rec, p.Status.Conditions)
 	rec.Replica.Containers = r.containers(p)
 	rec.Measured = measured(p.Spec.RestartPolicy, rec.Replica.Containers)
+	rec.NeverReady = neverReady(rec)
+	rec.OOMKilledAt, rec.RestartedAt = oomKilledAt(rec.Replica.Containers), restartedAt(rec.Replica.Containers)
 	return rec
 }
 
@@ -80,6 +83,7 @@ func (r *Records) conditions(rec *Pod, conditions []corev1.PodCondition) {
 		case corev1.PodReady:
 			rec.ReadyKnown = true
 			rep.Ready = c.Status == corev1.ConditionTrue
+			rec.ReadyUnknown = c.Status == corev1.ConditionUnknown
 			rep.ReadySince = utc(c.LastTransitionTime)
 			rep.ReadyReason, rep.ReadyMessage = r.intern(c.Reason), c.Message
 		case corev1.PodScheduled:
@@ -185,37 +189,4 @@ func measured(policy corev1.RestartPolicy, containers []cluster.Container) []str
 		out = append(out, c.Name)
 	}
 	return out
-}
-
-// podRequest sums the requests of a resource as Request describes.
-func podRequest(p *corev1.Pod, name corev1.ResourceName) Request {
-	value := func(list corev1.ResourceList) (int64, bool) {
-		q, ok := list[name]
-		if name == corev1.ResourceCPU {
-			return q.MilliValue(), ok
-		}
-		return q.Value(), ok
-	}
-	if p.Spec.Resources != nil {
-		if v, ok := value(p.Spec.Resources.Requests); ok {
-			return Request{Value: v}
-		}
-	}
-	var sum int64
-	add := func(c *corev1.Container) bool {
-		v, ok := value(c.Resources.Requests)
-		sum += v
-		return ok
-	}
-	for i := range p.Spec.Containers {
-		if c := &p.Spec.Containers[i]; !add(c) {
-			return Request{Missing: c.Name}
-		}
-	}
-	for i := range p.Spec.InitContainers {
-		if c := &p.Spec.InitContainers[i]; restartsAlways(c) && !add(c) {
-			return Request{Missing: c.Name}
-		}
-	}
-	return Request{Value: sum}
 }
