@@ -115,7 +115,7 @@ func (p *Platform) openFeeds() error {
 			return watchKind(p, "deployments.apps", ns, core.AppsV1().Deployments(ns), &appsv1.Deployment{}, nil)
 		})
 		add(&p.feeds.owners, func() (*feed, error) {
-			return watchKind(p, "replicasets.apps", ns, core.AppsV1().ReplicaSets(ns), &appsv1.ReplicaSet{}, nil)
+			return watchKind(p, "replicasets.apps", ns, core.AppsV1().ReplicaSets(ns), &appsv1.ReplicaSet{}, cache.Indexers{controllerIndex: byController})
 		})
 		add(&p.feeds.owners, func() (*feed, error) {
 			return watchKind(p, "statefulsets.apps", ns, core.AppsV1().StatefulSets(ns), &appsv1.StatefulSet{}, nil)
@@ -128,10 +128,10 @@ func (p *Platform) openFeeds() error {
 		})
 		add(&p.feeds.natives, func() (*feed, error) {
 			return watchKind(p, "horizontalpodautoscalers.autoscaling", ns, core.AutoscalingV2().HorizontalPodAutoscalers(ns),
-				&autoscalingv2.HorizontalPodAutoscaler{}, nil)
+				&autoscalingv2.HorizontalPodAutoscaler{}, byNamespace())
 		})
 		add(&p.feeds.autoscalers, func() (*feed, error) {
-			return watchKind(p, "autoscalers.homeostat.dev", ns, own.Autoscalers(ns), &v1alpha1.Autoscaler{}, nil)
+			return watchKind(p, "autoscalers.homeostat.dev", ns, own.Autoscalers(ns), &v1alpha1.Autoscaler{}, byNamespace())
 		})
 		add(&p.feeds.policies, func() (*feed, error) {
 			return watchKind(p, "healingpolicies.homeostat.dev", ns, own.HealingPolicies(ns), &v1alpha1.HealingPolicy{}, byNamespace())
@@ -169,12 +169,25 @@ func (p *Platform) namespaces() []string {
 }
 
 const (
-	namespaceIndex = "namespace"
-	workloadIndex  = "workload"
+	namespaceIndex  = "namespace"
+	workloadIndex   = "workload"
+	controllerIndex = "controller"
 )
 
 func byNamespace() cache.Indexers {
 	return cache.Indexers{namespaceIndex: cache.MetaNamespaceIndexFunc}
+}
+
+// byController indexes owners by the UID of what controls them.
+func byController(obj any) ([]string, error) {
+	o, ok := obj.(*view.Owner)
+	if !ok {
+		return nil, fmt.Errorf("index owner: got a %T", obj)
+	}
+	if o.Controller.UID == "" {
+		return nil, nil
+	}
+	return []string{o.Controller.UID}, nil
 }
 
 // incidentWorkload indexes incidents by their workload.

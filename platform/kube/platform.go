@@ -46,6 +46,7 @@ type Platform struct {
 	own     *ownWrites
 	rules   *rules
 	scales  *scaleCache
+	looks   *looks
 
 	broadcaster record.EventBroadcaster
 	stop        context.CancelFunc
@@ -77,7 +78,7 @@ func New(o Options) (*Platform, error) {
 	p := &Platform{
 		opts: o, log: o.Log, clients: c, contact: newContact(time.Now()), records: view.NewRecords(),
 		events: view.NewEvents(), notes: view.NewNotes(), logs: podlog.New(c.core), changed: newSignal(), own: newOwnWrites(),
-		rules: newRules(), scales: newScaleCache(),
+		rules: newRules(), scales: newScaleCache(), looks: newLooks(),
 	}
 	if err := p.openFeeds(); err != nil {
 		return nil, fmt.Errorf("kube: %w", err)

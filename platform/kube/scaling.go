@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,44 +17,80 @@ import (
 	"github.com/homeostat/homeostat/platform/kube/write"
 )
 
-// Observe returns what a decision about the Autoscaler's target is made from. Targets of a watched kind come from the
-// view; of any other kind the scale is read from the API server and kept for a few seconds.
+// Observe returns what a decision about the target is made from. Targets of a watched kind come from the view; of any
+// other kind the scale is read from the API server and kept for a few seconds. Metrics from elsewhere are the newest that
+// their sources have: nothing here waits for one.
 func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.Time) (hpa.Observation, error) {
 	s, err := p.scaler(a)
 	if err != nil {
 		return hpa.Observation{}, err
 	}
-	current, selector, err := p.target(ctx, s.target, now)
+	t, err := p.target(ctx, s.target, now)
 	if err != nil {
 		return hpa.Observation{}, err
 	}
-	obs := hpa.Observation{Current: current, ScaledToZero: s.scaledToZero(), Incident: p.openIncident(a.Target, now)}
-	for _, pod := range indexed[*view.Pod](p.feeds.pods, namespaceIndex, a.Target.Namespace) {
-		if selector.Matches(labels.Set(pod.Labels)) {
-			obs.Replicas = append(obs.Replicas, p.observed(pod, now))
-		}
+	obs := hpa.Observation{
+		Current: t.replicas, StatusReplicas: t.existing, ScaledToZero: s.scaledToZero(),
+		Selector: t.fault, Incident: p.openIncident(a.Target, now),
 	}
-	slices.SortFunc(obs.Replicas, func(x, y hpa.Replica) int { return strings.Compare(x.Name, y.Name) })
+	var pods []*view.Pod
+	if t.fault == nil {
+		pods, obs.Selector = p.claimed(a, t.selector, now)
+	}
+	var rollout view.Rollout
+	refusal := ""
+	if t.owner != nil {
+		sets := indexed[*view.Owner](p.feeds.owners, controllerIndex, t.owner.UID)
+		rollout = view.RolloutOf(t.owner, sets)
+		refusal = view.Refusal(t.owner, sets, p.events, now)
+	}
+	obs.Rollout, obs.Shortage = rollout.Describe(pods), view.Shortage(pods, refusal)
+	if len(pods) > 0 {
+		obs.Replicas = make([]hpa.Replica, len(pods))
+	}
+	for i, pod := range pods {
+		p.observed(&obs.Replicas[i], pod, &rollout, now)
+	}
 	if known, reachable := p.opts.Store.Nodes(); known > 0 && reachable == 0 {
 		obs.Unavailable = fmt.Sprintf("none of %d nodes could be scraped", known)
 	}
 	return obs, nil
 }
 
-// target returns the number of replicas that the target asks for and the selector of its pods.
-func (p *Platform) target(ctx context.Context, t write.Target, now time.Time) (int32, labels.Selector, error) {
-	if fromView(t) {
-		o, ok := named(p.feeds.owners, t.Ref.Namespace, t.Ref.Name, func(o *view.Owner) bool { return o.Kind == t.Ref.Kind })
-		if !ok {
-			return 0, nil, fmt.Errorf("find target %s: it does not exist", t.Ref)
-		}
-		if o.Selector == nil || o.Selector.Empty() {
-			return 0, nil, fmt.Errorf("read target %s: its selector is missing", t.Ref)
-		}
-		return p.own.replicas(t.Ref, o.Desired, o.Version, now), o.Selector, nil
+// scaled is a target as it is now.
+type scaled struct {
+	// replicas that it asks for, and those that its status counts.
+	replicas, existing int32
+	selector           labels.Selector
+	// fault says what is wrong with the selector, which is then nil.
+	fault *hpa.Fault
+	// owner is its record; nil where it is of no watched kind.
+	owner *view.Owner
+}
+
+// target returns the target of a scaler.
+func (p *Platform) target(ctx context.Context, t write.Target, now time.Time) (scaled, error) {
+	if !fromView(t) {
+		return p.scales.get(t, now, func() (scaled, error) { return p.readScale(ctx, t) })
 	}
-	s, err := p.scales.get(t, now, func() (scaleRead, error) { return p.readScale(ctx, t) })
-	return s.replicas, s.selector, err
+	o, ok := p.owner(t.Ref)
+	if !ok {
+		return scaled{}, fmt.Errorf("find target %s: it does not exist", t.Ref)
+	}
+	out := scaled{replicas: p.own.replicas(t.Ref, o.Desired, o.Version, now), existing: o.Existing, selector: o.Selector, owner: o}
+	if o.Selector == nil || o.Selector.Empty() {
+		out.selector, out.fault = nil, invalidSelector("the target %s has no selector, or one that cannot be read", t.Ref)
+	}
+	return out, nil
+}
+
+// owner returns the record of a target of a watched kind.
+func (p *Platform) owner(r cluster.Ref) (*view.Owner, bool) {
+	return named(p.feeds.owners, r.Namespace, r.Name, func(o *view.Owner) bool { return o.Kind == r.Kind })
+}
+
+func invalidSelector(format string, args ...any) *hpa.Fault {
+	return &hpa.Fault{Reason: hpa.FaultInvalidSelector, Message: fmt.Sprintf(format, args...)}
 }
 
 // fromView reports whether the target is of a kind that is watched and has a scale.
@@ -66,33 +101,40 @@ func fromView(t write.Target) bool {
 	return t.Ref.Kind == cluster.KindDeployment || t.Ref.Kind == cluster.KindStatefulSet || t.Ref.Kind == cluster.KindReplicaSet
 }
 
-func (p *Platform) readScale(ctx context.Context, t write.Target) (scaleRead, error) {
+func (p *Platform) readScale(ctx context.Context, t write.Target) (scaled, error) {
 	s, err := p.writer.GetScale(ctx, t)
 	if apierrors.IsNotFound(err) {
-		return scaleRead{}, fmt.Errorf("find target %s: it does not exist, or its kind has no scale", t.Ref)
+		return scaled{}, fmt.Errorf("find target %s: it does not exist, or its kind has no scale", t.Ref)
 	}
 	if err != nil {
-		return scaleRead{}, err
+		return scaled{}, err
 	}
+	out := scaled{replicas: s.Spec.Replicas, existing: s.Status.Replicas}
 	if s.Status.Selector == "" {
-		return scaleRead{}, fmt.Errorf("read target %s: its scale has no selector", t.Ref)
+		out.fault = invalidSelector("the scale of %s has no selector", t.Ref)
+		return out, nil
 	}
-	selector, err := labels.Parse(s.Status.Selector)
-	if err != nil {
-		return scaleRead{}, fmt.Errorf("read selector of %s: %w", t.Ref, err)
+	if out.selector, err = labels.Parse(s.Status.Selector); err != nil {
+		out.selector, out.fault = nil, invalidSelector("the selector %q of the scale of %s cannot be read: %v", s.Status.Selector, t.Ref, err)
 	}
-	return scaleRead{replicas: s.Spec.Replicas, selector: selector}, nil
+	return out, nil
 }
 
-// observed returns what a decision needs to know of one pod.
-func (p *Platform) observed(pod *view.Pod, now time.Time) hpa.Replica {
+// observed fills in what a decision needs to know of one pod.
+func (p *Platform) observed(out *hpa.Replica, pod *view.Pod, rollout *view.Rollout, now time.Time) {
 	r := &pod.Replica
-	out := hpa.Replica{
+	*out = hpa.Replica{
 		Name: r.Name, Phase: r.Phase, Deleting: r.Deleting(), StartedAt: r.StartedAt,
-		Ready: r.Ready, ReadyKnown: pod.ReadyKnown, ReadySince: r.ReadySince, CrashLooping: r.CrashLooping(),
+		Ready: r.Ready, ReadyKnown: pod.ReadyKnown, ReadySince: r.ReadySince, ReadyUnknown: pod.ReadyUnknown,
+		NeverReady: pod.NeverReady, CrashLooping: r.CrashLooping(), RestartedAt: pod.RestartedAt, Failing: rollout.Failing(pod),
+		OOMKilledAt: pod.OOMKilledAt,
+	}
+	for i := range r.Containers { // the kernel's counters also know of kills that the container has survived
+		if _, at, _ := p.oomEvents(pod.Namespace, pod.Name, r.Containers[i].Name); at.After(out.OOMKilledAt) {
+			out.OOMKilledAt = at
+		}
 	}
 	out.CPU, out.Memory = usage(pod, p.opts.Store, now)
-	return out
 }
 
 // Scale writes the target's number of replicas.
@@ -102,7 +144,7 @@ func (p *Platform) Scale(ctx context.Context, a control.Autoscaler, rec hpa.Reco
 		return err
 	}
 	t := s.target
-	shown, inView := named(p.feeds.owners, t.Ref.Namespace, t.Ref.Name, func(o *view.Owner) bool { return o.Kind == t.Ref.Kind })
+	shown, inView := p.owner(t.Ref)
 	if err := p.writer.Scale(ctx, t, rec.Current, rec.Desired); err != nil {
 		p.scales.forget(t)
 		return err //nolint:wrapcheck // it names the target
@@ -131,14 +173,8 @@ func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Rec
 // Kubernetes' own controller looks at it, three times over.
 const scaleFor = 5 * time.Second
 
-// scaleRead is the scale of a target of any kind.
-type scaleRead struct {
-	replicas int32
-	selector labels.Selector
-}
-
 type scaleEntry struct {
-	read scaleRead
+	read scaled
 	err  error
 	at   time.Time
 }
@@ -151,7 +187,7 @@ type scaleCache struct {
 
 func newScaleCache() *scaleCache { return &scaleCache{entries: map[string]scaleEntry{}} }
 
-func (c *scaleCache) get(t write.Target, now time.Time, read func() (scaleRead, error)) (scaleRead, error) {
+func (c *scaleCache) get(t write.Target, now time.Time, read func() (scaled, error)) (scaled, error) {
 	key := t.APIVersion + "/" + workloadKey(t.Ref)
 	c.mu.Lock()
 	e, ok := c.entries[key]
@@ -170,6 +206,16 @@ func (c *scaleCache) get(t write.Target, now time.Time, read func() (scaleRead, 
 	}
 	c.entries[key] = e
 	return e.read, e.err
+}
+
+// selector returns the selector that was read last, nil where none was.
+func (c *scaleCache) selector(t write.Target, now time.Time) labels.Selector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.entries[t.APIVersion+"/"+workloadKey(t.Ref)]; ok && e.err == nil && now.Sub(e.at) < time.Minute {
+		return e.read.selector
+	}
+	return nil
 }
 
 func (c *scaleCache) forget(t write.Target) {
