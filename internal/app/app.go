@@ -100,7 +100,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.out.Close())
 	}
-	if a.http, err = listen(ctx, c.Listen, a.registry, o.Version, a.healthy, a.ready, a.log); err != nil {
+	if a.http, err = a.listen(ctx); err != nil {
 		return nil, errors.Join(err, a.out.Close())
 	}
 	return a, nil

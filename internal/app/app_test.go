@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/homeostat/homeostat/internal/config"
@@ -107,11 +109,13 @@ func TestTwoAppsRunSideBySideAndScaleRealProcesses(t *testing.T) {
 	for _, addr := range []string{one, two} {
 		within(t, addr+"/readyz", "ok")
 		// One replica is below the minimum of two: the first decision of all raises it.
-		within(t, addr+"/metrics", `homeostat_hpa_decisions_total{name="web",namespace="local",reason="TooFewReplicas"} 1`)
-		within(t, addr+"/metrics", `homeostat_hpa_current_replicas{name="web",namespace="local"} 2`)
+		within(t, addr+"/metrics", `homeostat_autoscaler_decisions_total{kind="Autoscaler",name="web",namespace="local",reason="TooFewReplicas"} 1`)
+		within(t, addr+"/metrics", `homeostat_autoscaler_current_replicas{kind="Autoscaler",name="web",namespace="local"} 2`)
 		if code, body := get(t, addr+"/healthz"); code != http.StatusOK {
 			t.Errorf("healthz says %d %s", code, body)
 		}
+		within(t, addr+"/decisions", `"name": "web"`)
+		within(t, addr+"/decisions/local/autoscaler/web", `"reason": "TooFewReplicas"`)
 		if _, body := get(t, addr+"/version"); body != "v1\n" {
 			t.Errorf("version says %q", body)
 		}
@@ -172,5 +176,30 @@ func TestALoopThatDoesNotTurnIsNotHealthy(t *testing.T) {
 	}
 	if err := a.healthy(now.Add(turnWithin + time.Second)); err == nil || !strings.Contains(err.Error(), "scaling") {
 		t.Errorf("error %v does not name the scaling loop", err)
+	}
+}
+
+func TestAStandbyNamesTheLeaderInsteadOfDecisions(t *testing.T) {
+	t.Parallel()
+	a := &App{leading: &lease{}, log: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry(), opts: Options{Config: config.Default()}}
+	a.opts.Config.Listen, a.telemetry = "127.0.0.1:0", newTelemetry(t)
+	h, err := a.listen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.serve(ctx) }()
+	url := "http://" + h.listener.Addr().String() + "/decisions"
+	if code, body := get(t, url); code != http.StatusServiceUnavailable || !strings.Contains(body, "not known") {
+		t.Errorf("says %d %s", code, body)
+	}
+	a.leading.led("homeostat-7f-abc")
+	if code, body := get(t, url+"/demo/hpa/web"); code != http.StatusServiceUnavailable || !strings.Contains(body, "homeostat-7f-abc") {
+		t.Errorf("says %d %s", code, body)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

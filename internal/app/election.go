@@ -120,6 +120,7 @@ func (a *App) campaign(ctx context.Context, lock resourcelock.Interface, act fun
 			},
 			OnStoppedLeading: func() {},
 			OnNewLeader: func(id string) {
+				a.leading.led(id)
 				if id != a.identity {
 					a.log.InfoContext(ctx, "standing by", "leader", id)
 				}

@@ -32,7 +32,7 @@ type candidate struct {
 
 func newCandidate(clients *fake.Clientset, id string) *candidate {
 	return &candidate{
-		app: &App{opts: Options{Config: config.Default()}, log: slog.New(slog.DiscardHandler), identity: id},
+		app: &App{opts: Options{Config: config.Default()}, log: slog.New(slog.DiscardHandler), identity: id, leading: &lease{}},
 		lock: &resourcelock.LeaseLock{
 			LeaseMeta: metav1.ObjectMeta{Namespace: "ns", Name: "homeostat"}, Client: clients.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: id},

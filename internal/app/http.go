@@ -10,40 +10,40 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // A probe returns nil while all is well, and otherwise an error that says what is not.
 type probe func(now time.Time) error
 
-// endpoints serves /metrics, /healthz, /readyz and /version.
+// endpoints serves /metrics, /healthz, /readyz, /version and /decisions.
 type endpoints struct {
 	server   *http.Server
 	listener net.Listener
 	log      *slog.Logger
 }
 
-// listen opens the address; errors name it.
-func listen(ctx context.Context, addr string, reg *prometheus.Registry, version string, healthy, ready probe, log *slog.Logger) (*endpoints, error) {
+// listen opens the configured address; errors name it.
+func (a *App) listen(ctx context.Context) (*endpoints, error) {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
+	l, err := lc.Listen(ctx, "tcp", a.opts.Config.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		return nil, fmt.Errorf("listen on %s: %w", a.opts.Config.Listen, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg, EnableOpenMetrics: true}))
-	mux.Handle("GET /healthz", answer(healthy))
-	mux.Handle("GET /readyz", answer(ready))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{Registry: a.registry, EnableOpenMetrics: true}))
+	mux.Handle("GET /healthz", answer(a.healthy))
+	mux.Handle("GET /readyz", answer(a.ready))
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(version + "\n")) // the client is gone: nobody is left to tell
+		_, _ = w.Write([]byte(a.opts.Version + "\n")) // the client is gone: nobody is left to tell
 	})
+	a.telemetry.Decisions().Register(mux, time.Now, a.leading.leader)
 	return &endpoints{
 		server: &http.Server{
 			Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 		},
-		listener: l, log: log,
+		listener: l, log: a.log,
 	}, nil
 }
 

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// lease remembers since when this process acts. The zero value does not act. Safe for concurrent use.
+// lease remembers since when this process acts, and who leads. The zero value does not act. Safe for concurrent use.
 type lease struct {
 	mu sync.Mutex
 	at time.Time
+	id string
 }
 
 func (l *lease) begin(now time.Time) {
@@ -24,4 +25,18 @@ func (l *lease) since() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.at
+}
+
+// led remembers who leads.
+func (l *lease) led(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.id = id
+}
+
+// leader returns who leads; empty: that is not known.
+func (l *lease) leader() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id
 }

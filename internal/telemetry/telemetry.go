@@ -1,8 +1,9 @@
 // Package telemetry declares every metric that Homeostat exposes about itself, once, on a registry that is given to it.
 //
 // Names are homeostat_<subsystem>_<thing>_<unit>[_total] with base units; labels are namespace, kind, name, reason,
-// result and a few bounded words. No replica, no UID, no message is ever a label. It is the control loops' Recorder and the
-// scraper's observer, and it measures nothing on its own.
+// result and a few bounded words. No replica, no UID, no message is ever a label; docs/metrics.md lists them all. It is the control
+// loops' Recorder and the scraper's observer: what it is told goes to the metrics, to the journal, and to the store of the last
+// decisions. It measures nothing on its own.
 package telemetry
 
 import (
@@ -16,18 +17,19 @@ import (
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/decisions"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/journal"
 )
 
 // Telemetry counts, and passes records on to a journal. Safe for concurrent use.
 type Telemetry struct {
-	journal *journal.Writer
-	every   int64 // each n-th decision without a change goes to the journal
+	journal     *journal.Writer
+	every       int64 // each n-th decision without news goes to the journal
+	last        *decisions.Store
+	autoscalers *autoscalers
 
 	mu     sync.Mutex
-	seen   map[cluster.Ref]int64 // decisions without a change since the last line
-	passed map[cluster.Ref]bool  // autoscalers of the present pass of the scaling loop
 	turned map[string]time.Time
 	states map[string]incident.Incident // active incidents by namespace/name, for the gauge
 
@@ -36,11 +38,7 @@ type Telemetry struct {
 	loops        *prometheus.HistogramVec
 	loopErrors   *prometheus.CounterVec
 	decisions    *prometheus.CounterVec
-	writeErrors  *prometheus.CounterVec
-	proposed     *prometheus.GaugeVec
-	desired      *prometheus.GaugeVec
-	current      *prometheus.GaugeVec
-	metricAge    *prometheus.GaugeVec
+	scaleErrors  *prometheus.CounterVec
 	incidents    *prometheus.GaugeVec
 	opened       *prometheus.CounterVec
 	remediations *prometheus.CounterVec
@@ -51,11 +49,11 @@ type Telemetry struct {
 
 var _ control.Recorder = (*Telemetry)(nil)
 
-// New registers every metric with reg. Each n-th decision without a change, n being every, goes to the journal; a
-// change always does.
+// New registers every metric with reg. Each n-th decision without news, n being every, goes to the journal; changes, and what differs from
+// the line before, always do.
 func New(reg prometheus.Registerer, j *journal.Writer, every int, version string) *Telemetry {
 	f := promauto.With(reg)
-	who := []string{"namespace", "name"}
+	who := []string{"namespace", "kind", "name"}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
@@ -63,8 +61,8 @@ func New(reg prometheus.Registerer, j *journal.Writer, every int, version string
 		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	t := &Telemetry{
-		journal: j, every: int64(max(every, 1)),
-		seen: map[cluster.Ref]int64{}, passed: map[cluster.Ref]bool{}, turned: map[string]time.Time{}, states: map[string]incident.Incident{},
+		journal: j, every: int64(max(every, 1)), last: decisions.New(), autoscalers: newAutoscalers(time.Now),
+		turned: map[string]time.Time{}, states: map[string]incident.Incident{},
 
 		build:  gauge("homeostat_build_info", "The version that runs, as a label; always 1.", "version"),
 		leader: f.NewGauge(prometheus.GaugeOpts{Name: "homeostat_platform_leader", Help: "1 while this process is the one that acts."}),
@@ -73,12 +71,8 @@ func New(reg prometheus.Registerer, j *journal.Writer, every int, version string
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
 		}, []string{"loop"}),
 		loopErrors:  counter("homeostat_platform_pass_errors_total", "Passes of a loop that ended early.", "loop"),
-		decisions:   counter("homeostat_hpa_decisions_total", "Decisions by reason.", append(who, "reason")...),
-		writeErrors: counter("homeostat_hpa_errors_total", "Decisions whose target could not be observed or written.", who...),
-		proposed:    gauge("homeostat_hpa_proposed_replicas", "Replicas that the metrics alone ask for.", who...),
-		desired:     gauge("homeostat_hpa_desired_replicas", "Replicas after every limit.", who...),
-		current:     gauge("homeostat_hpa_current_replicas", "Replicas that the target asks for now.", who...),
-		metricAge:   gauge("homeostat_hpa_metric_age_seconds", "Age of the oldest sample of the last decision.", who...),
+		decisions:   counter("homeostat_autoscaler_decisions_total", "Decisions by reason.", append(who, "reason")...),
+		scaleErrors: counter("homeostat_autoscaler_scale_errors_total", "Decisions whose target could not be observed or written.", who...),
 		incidents:   gauge("homeostat_healing_incidents", "Active incidents by kind and state.", "namespace", "kind", "result"),
 		opened:      counter("homeostat_healing_incidents_opened_total", "Incidents opened by kind.", "namespace", "kind"),
 		remediations: counter("homeostat_healing_remediations_total",
@@ -92,55 +86,33 @@ func New(reg prometheus.Registerer, j *journal.Writer, every int, version string
 	}
 	f.NewCounterFunc(prometheus.CounterOpts{Name: "homeostat_platform_journal_dropped_total", Help: "Journal records that did not fit into the queue."},
 		func() float64 { return float64(j.Dropped()) })
+	reg.MustRegister(t.autoscalers)
 	t.build.WithLabelValues(version).Set(1)
 	return t
 }
 
-// Decided counts a decision and journals it: each change, each error, and each n-th of the others.
+// Decisions returns the store of the last decisions.
+func (t *Telemetry) Decisions() *decisions.Store { return t.last }
+
+// Decided counts a decision, keeps it, and journals it: the first of an autoscaler, each change, each that has another reason, another number
+// or another success than the line before, and each n-th of the others.
 func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, before hpa.History, rec hpa.Recommendation, err error) {
-	ns, name := a.Ref.Namespace, a.Ref.Name
-	t.decisions.WithLabelValues(ns, name, string(rec.Reason)).Inc()
-	t.proposed.WithLabelValues(ns, name).Set(float64(rec.Proposed))
-	t.desired.WithLabelValues(ns, name).Set(float64(rec.Desired))
-	t.current.WithLabelValues(ns, name).Set(float64(rec.Current))
-	if oldest := oldestSample(rec); !oldest.IsZero() {
-		t.metricAge.WithLabelValues(ns, name).Set(rec.At.Sub(oldest).Seconds())
-	}
+	t.decisions.WithLabelValues(a.Ref.Namespace, a.Ref.Kind, a.Ref.Name, string(rec.Reason)).Inc()
+	failed := t.scaleErrors.WithLabelValues(a.Ref.Namespace, a.Ref.Kind, a.Ref.Name)
 	if err != nil {
-		t.writeErrors.WithLabelValues(ns, name).Inc()
+		failed.Inc()
 	}
-	if !t.wanted(a.Ref, rec.Change() || err != nil) {
+	t.last.Decided(a, obs, before, rec, err)
+	if !t.autoscalers.decided(&a, &rec, err, t.every) {
 		return
 	}
-	d := &journal.DecisionRecord{Target: a.Target, Policy: a.Policy, Observation: obs, History: before, Recommendation: rec}
+	d := &journal.DecisionRecord{
+		Target: a.Target, Mode: string(a.Mode), Policy: a.Policy, Observation: obs, History: before, Recommendation: rec,
+	}
 	if err != nil {
 		d.Error = err.Error()
 	}
 	t.journal.Write(journal.Record{Time: rec.At, Kind: journal.Decision, Subject: a.Ref, Reason: string(rec.Reason), Message: rec.Message, Decision: d})
-}
-
-func oldestSample(rec hpa.Recommendation) time.Time {
-	var oldest time.Time
-	for _, m := range rec.Metrics {
-		if !m.Oldest.IsZero() && (oldest.IsZero() || m.Oldest.Before(oldest)) {
-			oldest = m.Oldest
-		}
-	}
-	return oldest
-}
-
-// wanted reports whether the decision goes to the journal.
-func (t *Telemetry) wanted(ref cluster.Ref, change bool) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.passed[ref] = true
-	n := t.seen[ref]
-	t.seen[ref] = n + 1
-	if change {
-		t.seen[ref] = 1
-		return true
-	}
-	return n%t.every == 0
 }
 
 // Incident counts and journals a stored change of an incident.
@@ -192,30 +164,23 @@ func (t *Telemetry) Turned(loop string, took time.Duration, err error) {
 	if err != nil {
 		t.loopErrors.WithLabelValues(loop).Inc()
 	}
+	now := time.Now()
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.turned[loop] = time.Now()
+	t.turned[loop] = now
+	t.mu.Unlock()
 	if loop == "scaling" && err == nil {
-		t.forget()
+		t.forget(t.autoscalers.turned())
+		t.last.Sweep(now)
 	}
 }
 
-// forget drops the series of the autoscalers that the pass did not have any more: a number that nobody decides is worse than none.
-// It must be called with the lock held.
-func (t *Telemetry) forget() {
-	for ref := range t.seen {
-		if t.passed[ref] {
-			continue
-		}
-		delete(t.seen, ref)
-		of := prometheus.Labels{"namespace": ref.Namespace, "name": ref.Name}
+// forget ends the counters of autoscalers that are gone; their gauges have ended with them.
+func (t *Telemetry) forget(gone []cluster.Ref) {
+	for _, ref := range gone {
+		of := prometheus.Labels{"namespace": ref.Namespace, "kind": ref.Kind, "name": ref.Name}
 		t.decisions.DeletePartialMatch(of)
-		t.writeErrors.DeletePartialMatch(of)
-		for _, g := range []*prometheus.GaugeVec{t.proposed, t.desired, t.current, t.metricAge} {
-			g.DeletePartialMatch(of)
-		}
+		t.scaleErrors.DeletePartialMatch(of)
 	}
-	clear(t.passed)
 }
 
 // LastTurn returns when a pass of the loop last ended; zero: never.
@@ -225,8 +190,10 @@ func (t *Telemetry) LastTurn(loop string) time.Time {
 	return t.turned[loop]
 }
 
-// Leading records whether this process acts.
+// Leading records whether this process acts. One that does not has no decisions: those of its past are dropped.
 func (t *Telemetry) Leading(yes bool) {
+	t.last.Leading(yes)
+	t.forget(t.autoscalers.clear())
 	if yes {
 		t.leader.Set(1)
 		return

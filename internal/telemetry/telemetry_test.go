@@ -20,13 +20,22 @@ import (
 var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func autoscaler() control.Autoscaler {
-	return control.Autoscaler{Ref: cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: "web"}}
+	return control.Autoscaler{
+		Ref: cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: "web"}, Mode: control.Active, Policy: hpa.Policy{Min: 2, Max: 4},
+	}
 }
 
 func decision(desired int32) hpa.Recommendation {
 	return hpa.Recommendation{
 		At: t0, Current: 2, Proposed: 5, Desired: desired, Reason: hpa.ReasonTooManyReplicas,
-		Metrics: []hpa.MetricProposal{{Oldest: t0.Add(-3 * time.Second)}, {}},
+		Metrics: []hpa.MetricProposal{
+			{Oldest: t0.Add(-3 * time.Second)},
+			{Oldest: t0.Add(-9 * time.Second), Err: "no sample", Fallback: hpa.FallbackLastGood},
+			{Err: "no request"},
+		},
+		Steps: []hpa.Step{
+			{Name: hpa.StepMetrics, Before: 2, After: 5}, {Name: hpa.StepBounds, Before: 5, After: 4}, {Name: hpa.StepHealth, Before: 4, After: desired},
+		},
 	}
 }
 
@@ -63,50 +72,6 @@ func TestEveryMetricKeepsTheNamingRules(t *testing.T) {
 	}
 }
 
-func TestADecisionIsCountedAndShowsItsNumbers(t *testing.T) {
-	t.Parallel()
-	reg := prometheus.NewRegistry()
-	New(reg, journal.New(), 60, "v1").Decided(autoscaler(), hpa.Observation{}, hpa.History{}, decision(4), nil)
-	want := `
-# HELP homeostat_hpa_decisions_total Decisions by reason.
-# TYPE homeostat_hpa_decisions_total counter
-homeostat_hpa_decisions_total{name="web",namespace="demo",reason="TooManyReplicas"} 1
-# HELP homeostat_hpa_desired_replicas Replicas after every limit.
-# TYPE homeostat_hpa_desired_replicas gauge
-homeostat_hpa_desired_replicas{name="web",namespace="demo"} 4
-# HELP homeostat_hpa_metric_age_seconds Age of the oldest sample of the last decision.
-# TYPE homeostat_hpa_metric_age_seconds gauge
-homeostat_hpa_metric_age_seconds{name="web",namespace="demo"} 3
-`
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(want),
-		"homeostat_hpa_decisions_total", "homeostat_hpa_desired_replicas", "homeostat_hpa_metric_age_seconds"); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestTheJournalGetsChangesErrorsAndEachNthOfTheRest(t *testing.T) {
-	t.Parallel()
-	tel := New(prometheus.NewRegistry(), nil, 10, "v1")
-	lines := 0
-	for i := range 40 {
-		rec := decision(2)
-		if i == 5 {
-			rec = decision(4)
-		}
-		var err error
-		if i == 7 {
-			err = errors.New("conflict")
-		}
-		if tel.wanted(autoscaler().Ref, rec.Change() || err != nil) {
-			lines++
-		}
-	}
-	// The first, the change, the error, and after the error each tenth of 32.
-	if lines != 6 {
-		t.Errorf("%d lines of 40 decisions, want 6", lines)
-	}
-}
-
 func TestIncidentsAreGaugedWhileActive(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()
@@ -132,30 +97,5 @@ func TestIncidentsAreGaugedWhileActive(t *testing.T) {
 	}
 	if got := testutil.ToFloat64(tel.opened.WithLabelValues("demo", "OOMKilled")); got != 1 {
 		t.Errorf("%v opened, want 1", got)
-	}
-}
-
-func TestTheSeriesOfAnAutoscalerThatIsGoneEnd(t *testing.T) {
-	t.Parallel()
-	reg := prometheus.NewRegistry()
-	tel := New(reg, journal.New(), 60, "v1")
-	other := autoscaler()
-	other.Ref.Name = "api"
-	tel.Decided(autoscaler(), hpa.Observation{}, hpa.History{}, decision(4), nil)
-	tel.Decided(other, hpa.Observation{}, hpa.History{}, decision(4), nil)
-	tel.Turned("scaling", time.Millisecond, nil)
-	tel.Decided(other, hpa.Observation{}, hpa.History{}, decision(4), nil)
-	tel.Turned("healing", time.Millisecond, nil)
-	if n := testutil.CollectAndCount(tel.desired); n != 2 {
-		t.Errorf("%d series while the pass is under way, want 2", n)
-	}
-	tel.Turned("scaling", time.Millisecond, errors.New("no list"))
-	if n := testutil.CollectAndCount(tel.desired); n != 2 {
-		t.Errorf("%d series after a pass that ended early, want 2: it says nothing about who is gone", n)
-	}
-	tel.Decided(other, hpa.Observation{}, hpa.History{}, decision(4), nil)
-	tel.Turned("scaling", time.Millisecond, nil)
-	if n := testutil.CollectAndCount(tel.desired) + testutil.CollectAndCount(tel.decisions); n != 2 {
-		t.Errorf("%d series, want those of api only", n)
 	}
 }
