@@ -21,7 +21,7 @@ type Rule struct {
 func Rules() []Rule {
 	world := []string{"k8s.io", "sigs.k8s.io", "net/http", "net", "os", "os/exec", "github.com/prometheus", "log", "log/slog", "math/rand"}
 	nouns := []string{"metrics", "internal/cluster", "internal/incident"}
-	adapters := append([]string{"hpa", "healing", "api", "internal/policy", "internal/logs", "internal/control"}, nouns...)
+	adapters := append([]string{"hpa", "healing", "api", "internal/policy", "internal/schedule", "internal/logs", "internal/control"}, nouns...)
 	return []Rule{
 		{Prefix: "metrics/kubelet", Only: nouns, Why: "a source knows samples and no decision"},
 		{Prefix: "metrics", Only: []string{"internal/cluster"}, Deny: world, Why: "nouns use the standard library and do no I/O"},
@@ -30,8 +30,9 @@ func Rules() []Rule {
 		{Prefix: "hpa", Only: nouns, Deny: world, Why: "decisions take nouns and do no I/O"},
 		{Prefix: "healing", Only: nouns, Deny: world, Why: "decisions take nouns and do no I/O"},
 		{Prefix: "alerts", Only: nouns, Deny: world, Why: "decisions take nouns and do no I/O"},
+		{Prefix: "internal/schedule", Only: append([]string{"hpa"}, nouns...), Deny: world, Why: "decisions take nouns and do no I/O"},
 		{Prefix: "api", Only: []string{}, Why: "the API's types know nobody"},
-		{Prefix: "internal/policy", Only: append([]string{"hpa", "healing", "api"}, append(nouns, "internal/control")...), Why: "policies are made from the API's types"},
+		{Prefix: "internal/policy", Only: append([]string{"hpa", "healing", "api"}, append(nouns, "internal/control", "internal/schedule")...), Why: "policies are made from the API's types"},
 		{Prefix: "internal/control", Only: append([]string{"hpa", "healing"}, nouns...), Deny: []string{"k8s.io", "net/http"}, Why: "the loops know no platform"},
 		{Prefix: "platform/kube", Only: adapters, Why: "an adapter does not know the wiring nor the other platform"},
 		{Prefix: "platform/local", Only: adapters, Why: "an adapter does not know the wiring nor the other platform"},
