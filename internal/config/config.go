@@ -45,6 +45,7 @@ type Config struct {
 	Log            Log            `yaml:"log"`
 	LeaderElection LeaderElection `yaml:"leaderElection"`
 	Metrics        Metrics        `yaml:"metrics"`
+	Sources        Sources        `yaml:"sources"`
 	Scaling        Scaling        `yaml:"scaling"`
 	Healing        Healing        `yaml:"healing"`
 	Journal        Journal        `yaml:"journal"`
@@ -143,6 +144,7 @@ func Default() Config {
 			ScrapePeriod: Duration(5 * time.Second), Timeout: Duration(3 * time.Second),
 			Window: Duration(15 * time.Second), StaleAfter: Duration(time.Minute), OOMEvents: true,
 		},
+		Sources: defaultSources(),
 		Scaling: Scaling{Period: Duration(time.Second)},
 		Healing: Healing{Period: Duration(time.Second), Watch: WatchAll, KeepIncidents: Duration(24 * time.Hour), MaxIncidents: 50},
 		Journal: Journal{Every: 60},

@@ -47,6 +47,7 @@ func (c *Config) Validate() error {
 	between("metrics.window", m.Window, 2*time.Second, 10*time.Minute)
 	check(m.StaleAfter >= m.Window && m.StaleAfter.D() <= time.Hour, "metrics.staleAfter", m.StaleAfter, "allowed is metrics.window to 1h0m0s")
 
+	c.Sources.validate(check, between)
 	between("scaling.period", c.Scaling.Period, 200*time.Millisecond, time.Minute)
 	between("healing.period", c.Healing.Period, 200*time.Millisecond, time.Minute)
 	oneOf("healing.watch", string(c.Healing.Watch), string(WatchAll), string(WatchSelected))
