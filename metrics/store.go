@@ -38,6 +38,7 @@ type podName struct{ namespace, pod string }
 type pod struct {
 	node       string
 	containers []*container // sorted by name; rarely more than three
+	pressure   pressure
 }
 
 type container struct {

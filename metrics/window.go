@@ -130,30 +130,42 @@ func (w *Window) slot(i int) *slot {
 // one beyond span, because the kubelet's readings are 10 to 15 s apart and a rate over two of them lags twice as long.
 // ReasonStale if the newest sample is further from now than staleAfter.
 func (w *Window) Usage(now time.Time, span, staleAfter time.Duration) Usage {
+	u, head := w.newestUsage(now, staleAfter)
+	if head >= 0 {
+		w.rate(&u, head, w.base(head, span, span+staleAfter))
+	}
+	return u
+}
+
+// newestUsage returns the usage without a rate, and the slot that a rate would end at; -1 if there is none.
+func (w *Window) newestUsage(now time.Time, staleAfter time.Duration) (u Usage, head int) {
 	if w.n == 0 {
-		return Usage{Reason: ReasonMissing}
+		return Usage{Reason: ReasonMissing}, -1
 	}
 	newest := w.slot(0)
-	u := Usage{Reason: ReasonTooFewSamples, At: fromNanos(newest.at)}
+	u = Usage{Reason: ReasonTooFewSamples, At: fromNanos(newest.at)}
 	if w.start != 0 {
 		u.Start = fromNanos(w.start)
 	}
 	if age := now.Sub(u.At).Abs(); age > staleAfter {
 		u.Reason = ReasonStale
-		return u
+		return u, -1
 	}
 	oldest := now.Add(-staleAfter).UnixNano()
 	if i := w.newestWithout(flagNoMemory, oldest); i >= 0 {
 		u.MemoryBytes, u.MemoryKnown = int64(w.slot(i).memory&memoryMask), true
 	}
-	if head := w.newestWithout(flagNoCPU, oldest); head >= 0 {
-		if base := w.base(head, span, span+staleAfter); base > head {
-			h, b := w.slot(head), w.slot(base)
-			u.Reason, u.Window = ReasonOK, time.Duration(h.at-b.at)
-			u.CPUMilli = milli(h.cpu-b.cpu, u.Window)
-		}
+	return u, w.newestWithout(flagNoCPU, oldest)
+}
+
+// rate fills in the rate between two slots; base is head where there is no interval.
+func (w *Window) rate(u *Usage, head, base int) {
+	if base <= head {
+		return
 	}
-	return u
+	h, b := w.slot(head), w.slot(base)
+	u.Reason, u.Window = ReasonOK, time.Duration(h.at-b.at)
+	u.CPUMilli = milli(h.cpu-b.cpu, u.Window)
 }
 
 // newestWithout returns the newest slot of the present life that lacks the flag; -1 if there is none since oldest.

@@ -24,6 +24,10 @@ func Rules() []Rule {
 	adapters := append([]string{"hpa", "healing", "api", "internal/policy", "internal/schedule", "internal/logs", "internal/control"}, nouns...)
 	return []Rule{
 		{Prefix: "metrics/kubelet", Only: nouns, Why: "a source knows samples and no decision"},
+		{Prefix: "metrics/app", Only: nouns, Why: "a source knows samples and no decision"},
+		{Prefix: "metrics/promql", Only: nouns, Why: "a source knows samples and no decision"},
+		{Prefix: "metrics/custom", Only: nouns, Why: "a source knows samples and no decision"},
+		{Prefix: "metrics/poll", Only: []string{}, Why: "polling knows nothing of what is polled"},
 		{Prefix: "metrics", Only: []string{"internal/cluster"}, Deny: world, Why: "nouns use the standard library and do no I/O"},
 		{Prefix: "internal/cluster", Only: []string{"metrics"}, Deny: world, Why: "nouns use the standard library and do no I/O"},
 		{Prefix: "internal/incident", Only: nouns, Deny: world, Why: "nouns use the standard library and do no I/O"},

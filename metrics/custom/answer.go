@@ -1,0 +1,75 @@
+package custom
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	external "k8s.io/metrics/pkg/apis/external_metrics/v1beta1"
+)
+
+// decodeExternal reads a list of external metrics; an object of another kind is an error and no empty list.
+func decodeExternal(body []byte, list *external.ExternalMetricValueList) error {
+	if err := json.Unmarshal(body, list); err != nil {
+		return fmt.Errorf("the answer cannot be read: %w", err)
+	}
+	if list.Kind != "" && list.Kind != "ExternalMetricValueList" {
+		return fmt.Errorf("the answer is a %q, allowed is a list of values", list.Kind)
+	}
+	return nil
+}
+
+// milli returns thousandths, rounded up, and the nearest number there is where the value is too large: where it is,
+// Quantity.MilliValue returns any number.
+func milli(q *resource.Quantity) int64 {
+	const most = math.MaxInt64 / 1000
+	switch {
+	case q.CmpInt64(most) > 0:
+		return math.MaxInt64
+	case q.CmpInt64(-most) < 0:
+		return math.MinInt64
+	}
+	return q.MilliValue()
+}
+
+// add returns the sum, and the nearest number there is where it is too large.
+func add(a, b int64) int64 {
+	switch {
+	case b > 0 && a > math.MaxInt64-b:
+		return math.MaxInt64
+	case b < 0 && a < math.MinInt64-b:
+		return math.MinInt64
+	}
+	return a + b
+}
+
+// maxCause is how much of a cause is kept.
+const maxCause = 300
+
+// plain says in one line what the API server said.
+func plain(err error) error {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		said := strings.ToValidUTF8(strings.Join(strings.Fields(status.Status().Message), " "), "?")
+		if len(said) > maxCause {
+			said = strings.ToValidUTF8(said[:maxCause], "") + " …"
+		}
+		return &answerError{said, err}
+	}
+	return err
+}
+
+// answerError is what the API server said, on one line.
+type answerError struct {
+	said string
+	err  error
+}
+
+// Error returns it.
+func (e *answerError) Error() string { return e.said }
+
+// Unwrap returns the error with the whole status.
+func (e *answerError) Unwrap() error { return e.err }
