@@ -1,38 +1,51 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/platform/kube/keda"
 	"github.com/homeostat/homeostat/platform/kube/view"
 )
 
-// reasonAmbiguous is the reason of an Autoscaler whose target is scaled by something else too.
-const reasonAmbiguous = "AmbiguousTarget"
-
-// Autoscalers returns every Autoscaler, sorted by age. One whose spec is not valid, or whose target something else
-// scales already, is invalid. Of two Autoscalers with one target the older one goes on; a HorizontalPodAutoscaler always
-// comes first. One that does not write (DryRun, Paused) is in nobody's way.
+// Autoscalers returns every Autoscaler, sorted by age, and after them the HorizontalPodAutoscalers that Options.NativeHPAs
+// asks for. One whose spec is not valid, or whose target something else scales already, is invalid. Of two Autoscalers with
+// one target the older one goes on; a HorizontalPodAutoscaler or a ScaledObject always comes first. One that does not write
+// (DryRun, Paused) is in nobody's way.
 func (p *Platform) Autoscalers(context.Context) ([]control.Autoscaler, error) {
+	now := time.Now()
 	list := records[*v1alpha1.Autoscaler](p.feeds.autoscalers)
 	byAge(list, func(a *v1alpha1.Autoscaler) int64 { return a.CreationTimestamp.Unix() })
-	taken := map[string]string{} // who scales a target
-	for _, n := range records[*view.NativeHPA](p.feeds.natives) {
-		taken[workloadKey(cluster.Ref{Kind: n.TargetKind, Namespace: n.Namespace, Name: n.TargetName})] = "HorizontalPodAutoscaler " + n.Name
-	}
-	out := make([]control.Autoscaler, 0, len(list))
+	natives := records[*view.NativeHPA](p.feeds.natives)
+	slices.SortFunc(natives, func(x, y *view.NativeHPA) int {
+		return cmp.Or(x.CreatedAt.Compare(y.CreatedAt), cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
+	})
+	held := holdersOf(natives, p.keda.Objects())
+	out := make([]control.Autoscaler, 0, len(list)+len(natives))
 	for _, o := range list {
 		a := p.autoscaler(o)
 		if a.Invalid == "" && a.Mode == control.Active {
-			key := workloadKey(a.Target)
-			if other, is := taken[key]; is {
-				a.Invalid, a.InvalidReason = fmt.Sprintf("spec.scaleTargetRef: %s is scaled by %s already: only one may; set spec.mode to DryRun to compare", a.Target, other), reasonAmbiguous
-			} else {
-				taken[key] = "Autoscaler " + o.Name
-			}
+			held.take(&a)
+			p.holdContested(&a, now)
+		}
+		out = append(out, a)
+	}
+	if p.opts.NativeHPAs == NativeOff {
+		return out, nil
+	}
+	for _, n := range natives {
+		if n.Unobserved {
+			continue
+		}
+		a := p.nativeAutoscaler(n, now)
+		if a.Mode == control.Active {
+			p.holdContested(&a, now)
 		}
 		out = append(out, a)
 	}
@@ -51,4 +64,46 @@ func (p *Platform) autoscaler(o *v1alpha1.Autoscaler) control.Autoscaler {
 		a.InvalidReason = string(control.ReasonInvalidSpec)
 	}
 	return a
+}
+
+// holders says who scales a target, by workloadKey.
+type holders map[string]holder
+
+// holder scales a target. Hint is what can be done about it, beside running dry.
+type holder struct{ who, hint string }
+
+// holdersOf returns the targets that something else than an Autoscaler scales.
+func holdersOf(natives []*view.NativeHPA, objects []*keda.ScaledObject) holders {
+	out := holders{}
+	for _, n := range natives {
+		key := workloadKey(cluster.Ref{Kind: n.TargetKind, Namespace: n.Namespace, Name: n.TargetName})
+		if _, is := out[key]; is {
+			continue
+		}
+		h := holder{who: kindNative + " " + n.Name, hint: "`homeostat adopt hpa/" + n.Name + " --swap` takes over from it; "}
+		if n.Controller.Kind == keda.Kind {
+			h = holder{who: fmt.Sprintf("%s %s (KEDA, by way of %s %s)", keda.Kind, n.Controller.Name, kindNative, n.Name)}
+		}
+		out[key] = h
+	}
+	for _, o := range objects {
+		key := workloadKey(cluster.Ref{Kind: o.TargetKind, Namespace: o.Namespace, Name: o.TargetName})
+		if _, is := out[key]; !is && !o.Paused {
+			out[key] = holder{who: fmt.Sprintf("%s %s (KEDA)", keda.Kind, o.Name)}
+		}
+	}
+	return out
+}
+
+// take gives the autoscaler its target, or makes it invalid where somebody has it already.
+func (h holders) take(a *control.Autoscaler) {
+	key := workloadKey(a.Target)
+	other, is := h[key]
+	if !is {
+		h[key] = holder{who: a.Ref.Kind + " " + a.Ref.Name}
+		return
+	}
+	a.InvalidReason = reasonAmbiguous
+	a.Invalid = fmt.Sprintf("spec.scaleTargetRef: %s is scaled by %s already: only one may; %sset spec.mode to DryRun to compare",
+		a.Target, other.who, other.hint)
 }

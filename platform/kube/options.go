@@ -53,6 +53,8 @@ type Options struct {
 	// MaxIncidents is how many incidents a namespace keeps; the oldest resolved ones go first, an active one never does.
 	// Default 50.
 	MaxIncidents int
+	// NativeHPAs says what is done about HorizontalPodAutoscalers. Default NativeObserve.
+	NativeHPAs NativeMode
 	// SyncTimeout bounds how long Start waits for the first full view. Default 2 m.
 	SyncTimeout time.Duration
 }
@@ -69,6 +71,13 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("kube: KeepIncidents is %s, it must not be negative", o.KeepIncidents)
 	case o.MaxIncidents < 0:
 		return o, fmt.Errorf("kube: MaxIncidents is %d, it must not be negative", o.MaxIncidents)
+	}
+	switch o.NativeHPAs {
+	case "":
+		o.NativeHPAs = NativeObserve
+	case NativeObserve, NativeManage, NativeOff:
+	default:
+		return o, fmt.Errorf("kube: NativeHPAs is %q, it must be Observe, Manage or Off", o.NativeHPAs)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -98,6 +107,7 @@ type clients struct {
 	core   kubernetes.Interface
 	own    *client.Client
 	scales scale.ScalesGetter
+	any    dynamic.Interface
 	mapper meta.RESTMapper
 	http   *http.Client
 	// ask is answered by an API server that works, its storage included.
@@ -125,9 +135,13 @@ func newClients(cfg *rest.Config) (*clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make clients: %w", err)
 	}
+	objects, err := dynamic.NewForConfigAndClient(cfg, hc)
+	if err != nil {
+		return nil, fmt.Errorf("make clients: %w", err)
+	}
 	probe := core.Discovery().RESTClient()
 	return &clients{
-		core: core, own: own, scales: scales, mapper: mapper, http: hc,
+		core: core, own: own, scales: scales, any: objects, mapper: mapper, http: hc,
 		ask: func(ctx context.Context) error {
 			// Open to every authenticated client, and red while the API server cannot reach its storage.
 			var code int

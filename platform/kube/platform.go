@@ -18,6 +18,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/metrics/kubelet"
+	"github.com/homeostat/homeostat/platform/kube/keda"
 	"github.com/homeostat/homeostat/platform/kube/podlog"
 	"github.com/homeostat/homeostat/platform/kube/view"
 	"github.com/homeostat/homeostat/platform/kube/write"
@@ -46,7 +47,11 @@ type Platform struct {
 	own     *ownWrites
 	rules   *rules
 	scales  *scaleCache
-	looks   *looks
+	natives *natives
+	keda    *keda.Follower
+	// contests knows what became of the numbers that were written.
+	contests *contests
+	looks    *looks
 
 	broadcaster record.EventBroadcaster
 	stop        context.CancelFunc
@@ -78,8 +83,9 @@ func New(o Options) (*Platform, error) {
 	p := &Platform{
 		opts: o, log: o.Log, clients: c, contact: newContact(time.Now()), records: view.NewRecords(),
 		events: view.NewEvents(), notes: view.NewNotes(), logs: podlog.New(c.core), changed: newSignal(), own: newOwnWrites(),
-		rules: newRules(), scales: newScaleCache(), looks: newLooks(),
+		rules: newRules(), scales: newScaleCache(), looks: newLooks(), natives: newNatives(), contests: newContests(),
 	}
+	p.keda = keda.New(c.any, c.core.Discovery(), p.namespaces(), keda.RediscoverEvery, o.Log)
 	if err := p.openFeeds(); err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
@@ -117,6 +123,7 @@ func (p *Platform) Start(ctx context.Context) error {
 	for _, r := range p.eventReflectors() {
 		p.running.Go(func() { r.RunWithContext(run) })
 	}
+	p.running.Go(func() { p.keda.Run(run) })
 	p.running.Go(func() {
 		p.contact.probe(run, p.clients.ask, func(err error) {
 			if err != nil {
@@ -216,6 +223,9 @@ func (p *Platform) listen() error {
 		}
 	}})
 	if err != nil {
+		return err
+	}
+	if err := addHandler(p.feeds.natives, cache.ResourceEventHandlerDetailedFuncs{DeleteFunc: p.nativeGone}); err != nil {
 		return err
 	}
 	return addHandler(p.feeds.incidents, cache.ResourceEventHandlerDetailedFuncs{DeleteFunc: p.own.deleted})

@@ -144,12 +144,16 @@ func (p *Platform) Scale(ctx context.Context, a control.Autoscaler, rec hpa.Reco
 		return err
 	}
 	t := s.target
+	if err := p.contested(ctx, t, rec.Current, time.Now()); err != nil {
+		return err
+	}
 	shown, inView := p.owner(t.Ref)
 	if err := p.writer.Scale(ctx, t, rec.Current, rec.Desired); err != nil {
 		p.scales.forget(t)
 		return err //nolint:wrapcheck // it names the target
 	}
 	p.scales.forget(t)
+	p.contests.wrote(workloadKey(t.Ref), rec.Desired, time.Now())
 	if inView && fromView(t) {
 		p.own.scaled(t.Ref, rec.Desired, shown.Version, time.Now())
 	}
@@ -162,11 +166,11 @@ func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Rec
 	if gone != nil {
 		return gone
 	}
-	if s.own == nil {
-		return nil
+	if s.native != nil {
+		return p.reportNative(ctx, s.native, write.Outcome{Autoscaler: a, Recommendation: rec, History: h, Err: err})
 	}
 	//nolint:wrapcheck // it names the Autoscaler
-	return p.writer.Report(ctx, s.own, write.Outcome{Autoscaler: a, Recommendation: rec, History: h, Err: err})
+	return p.writer.Report(ctx, s.own, write.Outcome{Autoscaler: a, Recommendation: p.withConflict(s, a, rec), History: h, Err: err})
 }
 
 // scaleFor is how long a scale that was read from the API server is used, also one that could not be read: as often as

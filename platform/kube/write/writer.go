@@ -33,7 +33,8 @@ type Writer struct {
 	events record.EventRecorder
 
 	mu       sync.Mutex
-	reported map[string]reported // by namespace/name of the Autoscaler
+	reported map[string]reported       // by namespace/name of the Autoscaler
+	natives  map[string]reportedNative // by namespace/name of the HorizontalPodAutoscaler
 }
 
 // New returns a Writer.
@@ -46,7 +47,7 @@ func New(o Options) (*Writer, error) {
 		}
 	}
 	return &Writer{
-		core: o.Core, own: o.Own, scales: o.Scales, mapper: o.Mapper, events: o.Events, reported: map[string]reported{},
+		core: o.Core, own: o.Own, scales: o.Scales, mapper: o.Mapper, events: o.Events, reported: map[string]reported{}, natives: map[string]reportedNative{},
 	}, nil
 }
 
