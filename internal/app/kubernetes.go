@@ -57,6 +57,7 @@ func (a *App) useKubernetes() error {
 	client.UserAgent = "homeostat/" + a.opts.Version
 	platform, err := kube.New(kube.Options{
 		REST: client, Namespaces: c.Namespaces, SelfNamespace: o.Namespace, Store: a.store, Log: a.log, Identity: o.Identity,
+		NativeHPAs:    kube.NativeMode(c.NativeHPAs),
 		WatchAll:      c.Healing.Watch == config.WatchAll,
 		KeepIncidents: c.Healing.KeepIncidents.D(), MaxIncidents: c.Healing.MaxIncidents,
 	})

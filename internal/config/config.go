@@ -33,6 +33,16 @@ const (
 	WatchSelected Watch = "Selected" // only workloads that a HealingPolicy selects
 )
 
+// NativeHPAs says what is done about the HorizontalPodAutoscalers of the cluster.
+type NativeHPAs string
+
+// The choices of NativeHPAs.
+const (
+	NativeObserve NativeHPAs = "Observe" // decide them as if they were Autoscalers in DryRun; nothing is written
+	NativeManage  NativeHPAs = "Manage"  // scale them, in a cluster whose own HPA controller is switched off
+	NativeOff     NativeHPAs = "Off"     // leave them alone
+)
+
 // Config is the whole file. Default gives the values that a file may leave out.
 type Config struct {
 	// Platform is kubernetes or local. Default kubernetes.
@@ -41,6 +51,9 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// Namespaces to watch; empty: all.
 	Namespaces []string `yaml:"namespaces"`
+	// NativeHPAs is Observe, Manage or Off; only of the platform kubernetes. Manage needs more rights: deploy/manage-hpas.
+	// Default Observe.
+	NativeHPAs NativeHPAs `yaml:"nativeHPAs"`
 
 	Log            Log            `yaml:"log"`
 	LeaderElection LeaderElection `yaml:"leaderElection"`
@@ -133,9 +146,10 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // Default returns the configuration that an empty file means.
 func Default() Config {
 	return Config{
-		Platform: Kubernetes,
-		Listen:   ":8080",
-		Log:      Log{Level: "info", Format: "json"},
+		Platform:   Kubernetes,
+		Listen:     ":8080",
+		NativeHPAs: NativeObserve,
+		Log:        Log{Level: "info", Format: "json"},
 		LeaderElection: LeaderElection{
 			Enabled: true, Name: "homeostat",
 			LeaseDuration: Duration(15 * time.Second), RenewDeadline: Duration(10 * time.Second), RetryPeriod: Duration(2 * time.Second),

@@ -45,6 +45,7 @@ func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 		{"no duration", "scaling: {period: soon}\n", []string{"line 1", `"soon"`, "500ms"}},
 		{"wrong type", "healing: {maxIncidents: many}\n", []string{"line 1", "many"}},
 		{"platform", "platform: nomad\n", []string{"platform", `"nomad"`, "kubernetes or local"}},
+		{"native hpas", "nativeHPAs: On\n", []string{"nativeHPAs", `"On"`, "Observe or Manage or Off"}},
 		{"listen", "listen: everywhere\n", []string{"listen", `"everywhere"`, "host:port"}},
 		{"window", "metrics: {window: 1s}\n", []string{"metrics.window", "1s", "2s to 10m0s"}},
 		{"timeout above period", "metrics: {scrapePeriod: 2s, timeout: 3s}\n", []string{"metrics.timeout", "3s", "metrics.scrapePeriod"}},

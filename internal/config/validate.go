@@ -30,6 +30,7 @@ func (c *Config) Validate() error {
 	for i, ns := range c.Namespaces {
 		check(ns != "", fmt.Sprintf("namespaces[%d]", i), ns, "allowed is the name of a namespace")
 	}
+	oneOf("nativeHPAs", string(c.NativeHPAs), string(NativeObserve), string(NativeManage), string(NativeOff))
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf("log.format", c.Log.Format, "json", "text")
 
