@@ -6,7 +6,6 @@ import (
 	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -17,16 +16,23 @@ import (
 
 // Bounds of an Autoscaler's spec. Those of windows and periods are Kubernetes' (pkg/apis/autoscaling/validation).
 const (
-	MaxMetrics         = 8
+	MaxMetrics         = v1alpha1.MaxMetrics
+	MaxSchedules       = 16
 	MaxScalingPolicies = 16
 	MaxTiming          = 24 * time.Hour
+	MinPeriod          = time.Second
+	MaxPeriod          = time.Hour
 
+	maxMemorySettle  = time.Hour
+	maxFallback      = 24 * time.Hour
+	maxQuery         = 4096 // characters
 	maxWindowSeconds = 3600
 	maxPeriodSeconds = 1800
 )
 
 // Autoscaling returns the scaling policy that the spec means, with the defaults of Kubernetes for what it leaves out. An
-// error is an aggregate of field.Errors, one for each fault; the policy is then not to be used.
+// error is an aggregate of field.Errors, one for each fault of the whole spec, those of what Schedules, App, Period and
+// Mode read included; the policy is then not to be used.
 func Autoscaling(spec *v1alpha1.AutoscalerSpec) (hpa.Policy, error) {
 	at := field.NewPath("spec")
 	p := hpa.DefaultPolicy()
@@ -47,16 +53,14 @@ func Autoscaling(spec *v1alpha1.AutoscalerSpec) (hpa.Policy, error) {
 	if _, err := readMode(spec.Mode); err != nil {
 		errs = append(errs, err)
 	}
-	timing := at.Child("timing")
-	errs = append(errs,
-		setDuration(&p.CPUInitializationPeriod, spec.Timing.CPUInitializationPeriod, 0, MaxTiming, timing.Child("cpuInitializationPeriod"))...)
-	errs = append(errs,
-		setDuration(&p.InitialReadinessDelay, spec.Timing.InitialReadinessDelay, 0, MaxTiming, timing.Child("initialReadinessDelay"))...)
-	if v := spec.Health.HoldScaleDownOnIncident; v != nil {
-		p.Health.HoldOnIncident = *v
-	}
-	if v := spec.Health.CrashLoopIsNotCapacity; v != nil {
-		p.Health.CrashLoopIsNoCapacity = *v
+	p.Pause = hpa.Pause{ScaleUp: spec.Pause.ScaleUp, ScaleDown: spec.Pause.ScaleDown}
+	errs = append(errs, setTiming(&p, &spec.Timing, at.Child("timing"))...)
+	errs = append(errs, setHealth(&p.Health, &spec.Health, at.Child("health"))...)
+	_, faults := readSchedules(spec, at.Child("schedules"))
+	errs = append(errs, faults...)
+	if spec.AppMetrics != nil {
+		_, faults := readApp(spec.AppMetrics, at.Child("appMetrics"))
+		errs = append(errs, faults...)
 	}
 	if err := errs.ToAggregate(); err != nil {
 		return hpa.Policy{}, err
@@ -107,8 +111,12 @@ func setBounds(p *hpa.Policy, spec *v1alpha1.AutoscalerSpec, at *field.Path) fie
 		p.Min = *spec.MinReplicas
 	}
 	p.Max = spec.MaxReplicas
-	if p.Min < 1 {
-		errs = append(errs, field.Invalid(at.Child("minReplicas"), p.Min, "must be at least 1"))
+	switch {
+	case p.Min < 0:
+		errs = append(errs, field.Invalid(at.Child("minReplicas"), p.Min, "must be at least 0"))
+	case p.Min == 0 && !slices.ContainsFunc(spec.Metrics, fromZero):
+		errs = append(errs, field.Invalid(at.Child("minReplicas"), p.Min,
+			"must be at least 1 unless there is a metric of type Object, External or Prometheus"))
 	}
 	switch {
 	case p.Max < 1:
@@ -119,151 +127,42 @@ func setBounds(p *hpa.Policy, spec *v1alpha1.AutoscalerSpec, at *field.Path) fie
 	return errs
 }
 
-func readMetrics(specs []v1alpha1.MetricSpec, at *field.Path) ([]hpa.Metric, field.ErrorList) {
-	if len(specs) > MaxMetrics {
-		return nil, field.ErrorList{field.TooMany(at, len(specs), MaxMetrics)}
+// fromZero reports whether the metric has a value while there is no replica.
+func fromZero(m v1alpha1.MetricSpec) bool {
+	switch m.Type { //nolint:exhaustive // the others have none
+	case autoscalingv2.ObjectMetricSourceType, autoscalingv2.ExternalMetricSourceType, v1alpha1.MetricPrometheus:
+		return true
 	}
-	var errs field.ErrorList
-	metrics := make([]hpa.Metric, 0, len(specs))
-	for i := range specs {
-		m, faults := readMetric(&specs[i], at.Index(i))
-		metrics = append(metrics, m)
-		errs = append(errs, faults...)
-	}
-	return metrics, errs
+	return false
 }
 
-func readMetric(m *v1alpha1.MetricSpec, at *field.Path) (hpa.Metric, field.ErrorList) {
-	if m.Type != autoscalingv2.ResourceMetricSourceType {
-		return hpa.Metric{}, field.ErrorList{field.NotSupported(at.Child("type"), m.Type,
-			[]autoscalingv2.MetricSourceType{autoscalingv2.ResourceMetricSourceType})}
-	}
-	var errs field.ErrorList
-	if m.Object != nil || m.Pods != nil || m.ContainerResource != nil || m.External != nil {
-		errs = append(errs, field.Forbidden(at, "a metric of type Resource must have no object, pods, containerResource or external"))
-	}
-	at = at.Child("resource")
-	if m.Resource == nil {
-		return hpa.Metric{}, append(errs, field.Required(at, "a metric of type Resource needs resource.name and resource.target"))
-	}
-	name := m.Resource.Name
-	if name != corev1.ResourceCPU && name != corev1.ResourceMemory {
-		errs = append(errs, field.NotSupported(at.Child("name"), name, []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory}))
-	}
-	out, faults := readMetricTarget(name, &m.Resource.Target, at.Child("target"))
-	return out, append(errs, faults...)
+func setTiming(p *hpa.Policy, t *v1alpha1.AutoscalerTiming, at *field.Path) field.ErrorList {
+	errs := setDuration(&p.CPUInitializationPeriod, t.CPUInitializationPeriod, 0, MaxTiming, at.Child("cpuInitializationPeriod"))
+	errs = append(errs, setDuration(&p.InitialReadinessDelay, t.InitialReadinessDelay, 0, MaxTiming, at.Child("initialReadinessDelay"))...)
+	var period time.Duration // Period reads it
+	return append(errs, setDuration(&period, t.SyncPeriod, MinPeriod, MaxPeriod, at.Child("syncPeriod"))...)
 }
 
-func readMetricTarget(name corev1.ResourceName, t *autoscalingv2.MetricTarget, at *field.Path) (hpa.Metric, field.ErrorList) {
-	var errs field.ErrorList
-	out := hpa.Metric{Source: hpa.OfResource(hpa.Resource(name)), Type: hpa.TargetType(t.Type)}
-	if t.Value != nil {
-		errs = append(errs, field.Forbidden(at.Child("value"), "use averageUtilization or averageValue"))
+func setHealth(p *hpa.HealthPolicy, h *v1alpha1.AutoscalerHealth, at *field.Path) field.ErrorList {
+	for _, rule := range []struct {
+		to    *bool
+		given *bool
+	}{
+		{&p.HoldOnIncident, h.HoldScaleDownOnIncident},
+		{&p.CrashLoopIsNoCapacity, h.CrashLoopIsNotCapacity},
+		{&p.OOMKilledIsNoCapacity, h.OOMKilledIsNotCapacity},
+		{&p.FailingIsNoCapacity, h.FailingIsNotCapacity},
+		{&p.NeverReadyIsNoCapacity, h.NeverReadyIsNotCapacity},
+		{&p.PartialIsMissing, h.PartialIsMissing},
+		{&p.HoldOnFailingRollout, h.HoldOnFailingRollout},
+		{&p.HoldOnShortage, h.HoldScaleUpOnShortage},
+	} {
+		if rule.given != nil {
+			*rule.to = *rule.given
+		}
 	}
-	percent, value := at.Child("averageUtilization"), at.Child("averageValue")
-	switch t.Type { //nolint:exhaustive // the others are refused
-	case autoscalingv2.UtilizationMetricType:
-		if t.AverageValue != nil {
-			errs = append(errs, field.Forbidden(value, "a target of type Utilization has averageUtilization only"))
-		}
-		switch {
-		case t.AverageUtilization == nil:
-			errs = append(errs, field.Required(percent, "a target of type Utilization needs it, in percent of the requests"))
-		case *t.AverageUtilization < 1:
-			errs = append(errs, field.Invalid(percent, *t.AverageUtilization, "must be at least 1 (percent)"))
-		default:
-			out.Target = int64(*t.AverageUtilization)
-		}
-	case autoscalingv2.AverageValueMetricType:
-		if t.AverageUtilization != nil {
-			errs = append(errs, field.Forbidden(percent, "a target of type AverageValue has averageValue only"))
-		}
-		switch {
-		case t.AverageValue == nil:
-			errs = append(errs, field.Required(value, "a target of type AverageValue needs it, such as 500m or 256Mi"))
-		case t.AverageValue.Sign() <= 0:
-			errs = append(errs, field.Invalid(value, t.AverageValue.String(), "must be greater than 0"))
-		case name == corev1.ResourceCPU:
-			out.Target = t.AverageValue.MilliValue()
-		default:
-			out.Target = t.AverageValue.Value()
-		}
-	default:
-		errs = append(errs, field.NotSupported(at.Child("type"), t.Type,
-			[]autoscalingv2.MetricTargetType{autoscalingv2.UtilizationMetricType, autoscalingv2.AverageValueMetricType}))
-	}
-	return out, errs
-}
-
-func readBehavior(b *autoscalingv2.HorizontalPodAutoscalerBehavior, at *field.Path) (*hpa.Behavior, field.ErrorList) {
-	up, errs := readRules(b.ScaleUp, at.Child("scaleUp"))
-	down, more := readRules(b.ScaleDown, at.Child("scaleDown"))
-	return &hpa.Behavior{ScaleUp: up, ScaleDown: down}, append(errs, more...)
-}
-
-func readRules(r *autoscalingv2.HPAScalingRules, at *field.Path) (*hpa.Rules, field.ErrorList) {
-	if r == nil {
-		return nil, nil
-	}
-	var errs field.ErrorList
-	out := &hpa.Rules{}
-	if s := r.StabilizationWindowSeconds; s != nil {
-		if *s < 0 || *s > maxWindowSeconds {
-			errs = append(errs, field.Invalid(at.Child("stabilizationWindowSeconds"), *s, fmt.Sprintf("must be 0 to %d", maxWindowSeconds)))
-		}
-		window := time.Duration(*s) * time.Second
-		out.StabilizationWindow = &window
-	}
-	if s := r.SelectPolicy; s != nil {
-		allowed := []autoscalingv2.ScalingPolicySelect{
-			autoscalingv2.MaxChangePolicySelect, autoscalingv2.MinChangePolicySelect, autoscalingv2.DisabledPolicySelect,
-		}
-		if !slices.Contains(allowed, *s) {
-			errs = append(errs, field.NotSupported(at.Child("selectPolicy"), *s, allowed))
-		}
-		out.Select = hpa.Select(*s)
-	}
-	if r.Tolerance != nil {
-		if r.Tolerance.Sign() < 0 {
-			errs = append(errs, field.Invalid(at.Child("tolerance"), r.Tolerance.String(), "must be 0 or more, such as 50m (5 %)"))
-		}
-		tolerance := r.Tolerance.AsApproximateFloat64()
-		out.Tolerance = &tolerance
-	}
-	if r.Policies != nil {
-		limits, faults := readLimits(r.Policies, at.Child("policies"))
-		out.Limits = limits
-		errs = append(errs, faults...)
-	}
-	return out, errs
-}
-
-func readLimits(policies []autoscalingv2.HPAScalingPolicy, at *field.Path) ([]hpa.RateLimit, field.ErrorList) {
-	switch n := len(policies); {
-	case n == 0:
-		return nil, field.ErrorList{field.Required(at, fmt.Sprintf("must have 1 to %d items, or not be given", MaxScalingPolicies))}
-	case n > MaxScalingPolicies:
-		return nil, field.ErrorList{field.TooMany(at, n, MaxScalingPolicies)}
-	}
-	var errs field.ErrorList
-	limits := make([]hpa.RateLimit, 0, len(policies))
-	for i, p := range policies {
-		item := at.Index(i)
-		if p.Type != autoscalingv2.PodsScalingPolicy && p.Type != autoscalingv2.PercentScalingPolicy {
-			errs = append(errs, field.NotSupported(item.Child("type"), p.Type,
-				[]autoscalingv2.HPAScalingPolicyType{autoscalingv2.PodsScalingPolicy, autoscalingv2.PercentScalingPolicy}))
-		}
-		if p.Value < 1 {
-			errs = append(errs, field.Invalid(item.Child("value"), p.Value, "must be at least 1"))
-		}
-		if p.PeriodSeconds < 1 || p.PeriodSeconds > maxPeriodSeconds {
-			errs = append(errs, field.Invalid(item.Child("periodSeconds"), p.PeriodSeconds, fmt.Sprintf("must be 1 to %d", maxPeriodSeconds)))
-		}
-		limits = append(limits, hpa.RateLimit{
-			Type: hpa.RateLimitType(p.Type), Value: p.Value, Period: time.Duration(p.PeriodSeconds) * time.Second,
-		})
-	}
-	return limits, errs
+	errs := setDuration(&p.OOMWindow, h.OOMWindow, 0, MaxTiming, at.Child("oomWindow"))
+	return append(errs, setDuration(&p.MemorySettle, h.MemorySettle, 0, maxMemorySettle, at.Child("memorySettle"))...)
 }
 
 // setDuration sets *to where the field was given, and returns the fault where it is out of bounds.
