@@ -39,7 +39,7 @@ func TestCapacity(t *testing.T) {
 		{"pending comes before missing", with(old(true, 0), func(r *Replica) {
 			r.Phase, r.CPU.Known, r.Memory.Known = cluster.PhasePending, false, false
 		}), "unready: pending", "unready: pending"},
-		{"crash loop", with(old(true, 0), func(r *Replica) { r.CrashLooping = true }), "unready: crash loop", "unready: crash loop"},
+		{"crash loop", with(old(true, 0), func(r *Replica) { r.CrashLooping = true }), "aside: crash loop", "aside: crash loop"},
 		{"missing", with(old(true, 0), func(r *Replica) { r.CPU.Known = false }), "missing: no sample", ""},
 		{"missing with a reason", with(old(true, 0), func(r *Replica) { r.Memory = Usage{Why: "Stale"} }), "", "missing: Stale"},
 		{"missing comes before not ready", with(young(false, time.Minute, 0, 0), func(r *Replica) { r.CPU.Known = false }), "missing: no sample", ""},
@@ -62,9 +62,12 @@ func TestCapacity(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := DefaultPolicy()
+			var l lens
+			l.focus(&p, now)
 			for resource, want := range map[Resource]string{CPU: test.cpu, Memory: test.memory} {
-				kind, why := test.replica.capacity(resource, &p, now)
-				got := [...]string{"ready", "unready", "missing", "ignored"}[kind] + ": " + why
+				u := test.replica.usage(resource)
+				kind, why := l.sort(&test.replica, u, resource)
+				got := [...]string{"ready", "unready", "missing", "ignored", "aside", "fresh", "doubted"}[kind] + ": " + why.words(&test.replica, u, now)
 				if got = strings.TrimPrefix(got, "ready: "); got != want {
 					t.Errorf("%s: got %q, want %q", resource, got, want)
 				}
@@ -106,9 +109,11 @@ func TestSaturation(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
+	amount := func(r Resource, v int64) string { m := Metric{Source: Source{Resource: r}}; return m.amount(v) }
 	for want, got := range map[string]string{
 		"80m": amount(CPU, 80), "1500m": amount(CPU, 1500), "1000": amount(Memory, 1000), "1Ki": amount(Memory, 1024),
 		"1.5Mi": amount(Memory, 3<<19), "200Mi": amount(Memory, 200<<20), "2Gi": amount(Memory, 2<<30), "3Ti": amount(Memory, 3<<40),
+		"12.5": amount("", 12500), "1": amount("", 1000), "0.001": amount("", 1), "-3": amount("", -3000),
 		"5m": span(5 * time.Minute), "1h": span(time.Hour), "1h30m": span(90 * time.Minute), "1m30s": span(90 * time.Second),
 		"10s": span(10 * time.Second), "0s": span(0), "1h0m10s": span(time.Hour + 10*time.Second),
 		"1 dog": plural(1, "dog"), "2 dogs": plural(2, "dog"),
@@ -138,7 +143,7 @@ func TestUncomputable(t *testing.T) {
 		{"fine", Metric{OfResource(CPU), Utilization, 50, nil}, nil, "", ""},
 		{"target 0", Metric{OfResource(CPU), Utilization, 0, nil}, nil, CondFailedGetResourceMetric, "the target 0 is not greater than 0"},
 		{"resource", Metric{OfResource("disk"), Utilization, 50, nil}, nil, CondInvalidMetricSourceType, `the resource "disk" is not known`},
-		{"type", Metric{OfResource(CPU), "Value", 50, nil}, nil, CondInvalidMetricSourceType, `the target type "Value" is not known`},
+		{"type", Metric{OfResource(CPU), "Value", 50, nil}, nil, CondInvalidMetricSourceType, `a Resource metric has no target of type "Value"`},
 		{"no replicas", Metric{OfResource(CPU), Utilization, 50, nil}, func(o *Observation) { o.Replicas = nil }, CondFailedGetResourceMetric, "no replica matches the target's selector"},
 		{"dark", Metric{OfResource(Memory), Utilization, 50, nil}, func(o *Observation) { o.Unavailable = "no node answers" }, CondFailedGetResourceMetric, "no usage is available: no node answers"},
 		{"nobody", Metric{OfResource(CPU), AverageValue, 50, nil}, func(o *Observation) {

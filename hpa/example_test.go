@@ -41,5 +41,6 @@ func ExampleDecide() {
 	// RateLimit 5 -> 5 DesiredWithinRange
 	// Bounds 5 -> 4 TooManyReplicas
 	// Health 4 -> 4 DesiredWithinRange
+	// Pause 4 -> 4 DesiredWithinRange
 	// 2 recommendations remembered
 }

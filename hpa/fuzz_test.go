@@ -249,7 +249,7 @@ func TestSoundStories(t *testing.T) {
 
 func checkBounded(t *testing.T, g *generator, rec hpa.Recommendation, h hpa.History) {
 	t.Helper()
-	if len(rec.Steps) == 5 { // a recommendation was recorded, so the old ones are gone
+	if len(rec.Steps) == 6 { // a recommendation was recorded, so the old ones are gone
 		oldest := g.now.Add(-max(5*time.Minute, 2*time.Minute))
 		for _, r := range h.Recommendations {
 			if r.At.Before(oldest) {

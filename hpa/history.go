@@ -1,7 +1,6 @@
 package hpa
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -84,41 +83,46 @@ func stored(changes []Change, size int32, now time.Time, period time.Duration) [
 	return next
 }
 
-// opened returns the history at the start of a decision. At first sight the current number is a recommendation, or a
-// restart would scale down at once; times in the future are brought back to now.
-func (h History) opened(current int32, now time.Time) History {
+// Clone returns a copy that shares nothing with the history.
+func (h History) Clone() History {
+	return History{
+		Recommendations: slices.Clone(h.Recommendations), Ups: slices.Clone(h.Ups), Downs: slices.Clone(h.Downs),
+		LastGood: slices.Clone(h.LastGood),
+	}
+}
+
+// open starts a decision. At first sight the current number is a recommendation, or a restart would scale down at once;
+// times in the future are brought back to now.
+func (h *History) open(current int32, now time.Time) {
 	if len(h.Recommendations) == 0 {
-		h.Recommendations = []Recommended{{At: now, Replicas: current}}
+		h.Recommendations = append(h.Recommendations, Recommended{At: now, Replicas: current})
 	}
-	if slices.ContainsFunc(h.Recommendations, func(r Recommended) bool { return r.At.After(now) }) {
-		h.Recommendations = slices.Clone(h.Recommendations)
-		for i := range h.Recommendations {
-			h.Recommendations[i].At = earlier(h.Recommendations[i].At, now)
-		}
+	for i := range h.Recommendations {
+		notAfter(&h.Recommendations[i].At, now)
 	}
-	h.Ups, h.Downs = notAfter(h.Ups, now), notAfter(h.Downs, now)
-	return h
+	for i := range h.Ups {
+		notAfter(&h.Ups[i].At, now)
+	}
+	for i := range h.Downs {
+		notAfter(&h.Downs[i].At, now)
+	}
+	for i := range h.LastGood {
+		notAfter(&h.LastGood[i].At, now)
+	}
 }
 
-func notAfter(changes []Change, now time.Time) []Change {
-	if !slices.ContainsFunc(changes, func(c Change) bool { return c.At.After(now) }) {
-		return changes
+func notAfter(at *time.Time, now time.Time) {
+	if at.After(now) {
+		*at = now
 	}
-	changes = slices.Clone(changes)
-	for i := range changes {
-		changes[i].At = earlier(changes[i].At, now)
-	}
-	return changes
 }
 
-// recorded returns the history with one more recommendation and without those before the cutoff. It also leaves out what
-// no minimum or maximum over a window that ends now or later can depend on: a recommendation for which there is one at
-// least as high and one at least as low, both not older.
-func (h History) recorded(replicas int32, now, cutoff time.Time) History {
-	all := make([]Recommended, len(h.Recommendations)+1)
-	copy(all, h.Recommendations)
+// record adds a recommendation and leaves out those before the cutoff. It also leaves out what no minimum or maximum over
+// a window that ends now or later can depend on: a recommendation for which there is one at least as high and one at
+// least as low, both not older.
+func (h *History) record(replicas int32, now, cutoff time.Time) {
+	all := append(h.Recommendations, Recommended{At: now, Replicas: replicas})
 	last := len(all) - 1
-	all[last] = Recommended{At: now, Replicas: replicas}
 	kept, highest, lowest := last, replicas, replicas
 	for i := last - 1; i >= 0; i-- {
 		r := all[i]
@@ -129,8 +133,7 @@ func (h History) recorded(replicas int32, now, cutoff time.Time) History {
 		kept--
 		all[kept] = r
 	}
-	h.Recommendations = all[kept:]
-	return h
+	h.Recommendations = append(all[:0], all[kept:]...)
 }
 
 // changed sums the changes made after now - period.
@@ -143,28 +146,4 @@ func changed(changes []Change, period time.Duration, now time.Time) int64 {
 		}
 	}
 	return sum
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// clamp32 brings a number into the range of int32.
-func clamp32(n int64) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
-
-// ceil32 rounds up and brings the result into the range of int32. Not a number is 0.
-func ceil32(f float64) int32 {
-	f = math.Ceil(f)
-	switch {
-	case f >= math.MaxInt32:
-		return math.MaxInt32
-	case f <= math.MinInt32:
-		return math.MinInt32
-	case math.IsNaN(f):
-		return 0
-	}
-	return int32(f)
 }

@@ -1,7 +1,6 @@
 package hpa
 
 import (
-	"fmt"
 	"math"
 	"time"
 )
@@ -60,18 +59,19 @@ func (p *Policy) window(d direction) time.Duration {
 	return p.DownscaleStabilization.Truncate(time.Second) // the field that it stands for has whole seconds
 }
 
-// limits are the rate limits of the direction, with the defaults of autoscaling/v2 where none were given.
-func (r *Rules) limits(d direction) []RateLimit {
-	switch {
-	case len(r.Limits) > 0:
+// limits are the rate limits of the direction, with the defaults of autoscaling/v2 where none were given; those are
+// put into the room.
+func (r *Rules) limits(d direction, room *[2]RateLimit) []RateLimit {
+	if len(r.Limits) > 0 {
 		return r.Limits
-	case d == up:
-		return []RateLimit{
-			{Type: LimitReplicas, Value: 4, Period: 15 * time.Second},
-			{Type: LimitPercent, Value: 100, Period: 15 * time.Second},
-		}
 	}
-	return []RateLimit{{Type: LimitPercent, Value: 100, Period: 15 * time.Second}}
+	room[0] = RateLimit{Type: LimitPercent, Value: 100, Period: 15 * time.Second}
+	if d == down {
+		return room[:1]
+	}
+	room[1] = room[0]
+	room[0] = RateLimit{Type: LimitReplicas, Value: 4, Period: 15 * time.Second}
+	return room[:]
 }
 
 // ratePeriod is the longest period of the direction's rate limits, 0 without Behavior.
@@ -81,8 +81,10 @@ func (p *Policy) ratePeriod(d direction) time.Duration {
 	}
 	var longest time.Duration
 	r := p.Behavior.rules(d)
-	for _, l := range r.limits(d) {
-		longest = max(longest, l.Period)
+	var room [2]RateLimit
+	limits := r.limits(d, &room)
+	for i := range limits {
+		longest = max(longest, limits[i].Period)
 	}
 	return longest
 }
@@ -115,30 +117,48 @@ func (p *Policy) stabilized(proposal, current int32, past []Recommended, now tim
 	return min(max(current, lowest), highest), reason
 }
 
+// rateRule is the rule that a rate limit came from.
+type rateRule struct {
+	kind  ruleKind
+	way   direction
+	given bool // by the user: else it is a default
+	limit RateLimit
+}
+
+type ruleKind uint8
+
+const (
+	ruleNone     ruleKind = iota
+	ruleDouble            // more than the double at once: without Behavior
+	ruleDisabled          // no change in this direction
+	ruleLimit             // a RateLimit
+)
+
 // rateLimit is the number that a change in the direction may reach now, with the rule that says so. It may lie on the
 // other side of the current number where changes before have used the rate up.
-func (p *Policy) rateLimit(d direction, current int32, h *History, now time.Time) (limit int32, rule string) {
+func (p *Policy) rateLimit(d direction, current int32, h *History, now time.Time) (limit int32, rule rateRule) {
 	if p.Behavior == nil {
 		// More than the double at once is more often a broken sample than load.
-		return max(clamp32(2*int64(current)), 4), "at most the double, or 4, at once"
+		return max(clamp32(2*int64(current)), 4), rateRule{kind: ruleDouble, way: d}
 	}
 	r := p.Behavior.rules(d)
 	if r.Select == SelectDisabled {
-		return current, d.String() + " is disabled"
+		return current, rateRule{kind: ruleDisabled, way: d, given: true}
 	}
 	// The greatest change allowed is the highest number on the way up and the lowest on the way down.
 	highest := (d == up) == (r.Select != SelectMin)
-	var binding *RateLimit
-	limits := r.limits(d)
+	rule = rateRule{way: d, given: len(r.Limits) > 0}
+	var room [2]RateLimit
+	limits := r.limits(d, &room)
 	for i := range limits {
 		l := &limits[i]
 		start := clamp32(int64(current) - changed(h.Ups, l.Period, now) + changed(h.Downs, l.Period, now))
 		n := l.reach(d, start)
-		if binding == nil || (highest && n > limit) || (!highest && n < limit) {
-			limit, binding = n, l
+		if rule.kind == ruleNone || (highest && n > limit) || (!highest && n < limit) {
+			limit, rule.kind, rule.limit = n, ruleLimit, *l
 		}
 	}
-	return limit, fmt.Sprintf("%s allows %s in %s", d, binding.size(), span(binding.Period))
+	return limit, rule
 }
 
 // reach is the number that the limit allows within a period that started with the given one. Percentages are rounded
@@ -153,12 +173,4 @@ func (l *RateLimit) reach(d direction, start int32) int32 {
 		return clamp32(int64(start) + int64(l.Value))
 	}
 	return clamp32(int64(start) - int64(l.Value))
-}
-
-// size of the limit for people.
-func (l *RateLimit) size() string {
-	if l.Type == LimitPercent {
-		return fmt.Sprintf("%d %%", l.Value)
-	}
-	return plural(int64(l.Value), "replica")
 }

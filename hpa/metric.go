@@ -1,144 +1,342 @@
 package hpa
 
-import (
-	"fmt"
-	"math"
-	"math/bits"
-	"strconv"
-	"strings"
-	"time"
+// verdict says in a code how a proposal came about.
+type verdict uint8
+
+const (
+	verdictNone      verdict = iota
+	verdictAsks              // the proposal is what the ratio asks for
+	verdictTolerated         // the ratio is near enough to 1
+	verdictTurned            // with replicas counted that have no usage, the ratio is on the other side of 1
+	verdictCrowd             // with their number, the proposal is on the other side of the current number
+	verdictAside             // replicas that are set aside by a health rule would turn it to the other side
 )
 
-// tally is what one walk over the replicas finds for one metric. Amounts are in thousandths of the resource's base unit
-// (a core, a byte), in which Kubernetes calculates too: the rounding depends on it.
+// failure says in a code why a metric could not be computed.
+type failure uint8
+
+const (
+	failNone failure = iota
+	failTarget
+	failType
+	failSource
+	failResource
+	failUnavailable
+	failNoReading
+	failReading
+	failNoReplicas
+	failNoneReady
+	failRequest
+	failNoRequests
+	failNoRequestsAtAll
+)
+
+// note is what the words about a proposal are made from.
+type note struct {
+	raw     int32 // the proposal before it is cut to 0
+	verdict verdict
+	fail    failure
+	replica int32 // what a failRequest is about
+	reading *Reading
+	// counted is the number that the ratio was multiplied with; doubted and fresh are among it.
+	counted, doubted, fresh int64
+	// missing and unready are how many were assumed to be idle, or busy.
+	missing, unready int64
+	// pressed is the replica with the highest CPU pressure.
+	pressed int32
+
+	unreadyList, missingList, ignoredList list
+}
+
+// list is the first MaxNames replicas of a class.
+type list struct {
+	n     int
+	index [MaxNames]int32
+	why   [MaxNames]why
+}
+
+func (l *list) add(n *Names, replica int, w why) {
+	n.Count++
+	if l.n < MaxNames {
+		l.index[l.n], l.why[l.n] = int32(replica), w
+		l.n++
+	}
+}
+
+// tally is what one walk over the replicas finds for one metric. Amounts are in thousandths of the unit (a core, a byte,
+// whatever the metric counts), in which Kubernetes calculates too: the rounding depends on it.
 type tally struct {
-	ready, unready, missing int64
-	// usage and request of the ready replicas, request of the others.
-	usage, request                 int64
-	unreadyRequest, missingRequest int64
-	// missingBusy is what the missing replicas are taken to use when the others ask for less.
-	missingBusy int64
+	ready, doubted, unready, aside, fresh, missing int64
+	// usage and request of the ready and the doubted; doubt is what the latter would use more if they were busy.
+	usage, request, doubt int64
+	// request of the others, and what they are taken to use where the metric asks for less.
+	unreadyRequest             int64
+	asideRequest, asideBusy    int64 // of those that are fresh, too
+	missingRequest, missingUse int64
 }
 
 // propose says what one metric alone asks for.
-func (d *decision) propose(m Metric) MetricProposal {
-	p := MetricProposal{Metric: m}
-	t, reason, err := d.count(m, &p)
-	if err != "" {
-		return failed(p, reason, err)
+func (d *Decider) propose(i int) {
+	m, p, n := &d.policy.Metrics[i], &d.metrics[i], &d.notes[i]
+	*p, *n = MetricProposal{Metric: *m}, note{}
+	switch fault := m.fault(); {
+	case fault != failNone:
+		d.fail(p, n, fault)
+	case m.Source.perReplica():
+		d.perReplica(m, p, n)
+	default:
+		d.whole(m, p, n)
 	}
-	ratio, ok := m.ratio(t.usage, t.request, t.ready, &p)
+}
+
+// fail says that the metric cannot be computed.
+func (d *Decider) fail(p *MetricProposal, n *note, f failure) {
+	n.fail, p.ErrReason = f, p.Metric.Source.failedReason()
+	if f == failSource || f == failType || f == failResource {
+		p.ErrReason = CondInvalidMetricSourceType
+	}
+}
+
+// failedReason is the reason of the condition ScalingActive where the source could not be computed.
+func (s *Source) failedReason() string {
+	switch s.Type {
+	case FromResource:
+		return CondFailedGetResourceMetric
+	case FromContainerResource:
+		return CondFailedGetContainerMetric
+	case FromPods:
+		return CondFailedGetPodsMetric
+	case FromObject:
+		return CondFailedGetObjectMetric
+	case FromExternal, FromPrometheus:
+		return CondFailedGetExternalMetric
+	}
+	return CondInvalidMetricSourceType
+}
+
+// fault says what is wrong with the metric itself. Validate refuses all of it; a decision is made all the same.
+func (m *Metric) fault() failure {
+	s := &m.Source
+	resource := s.Type == FromResource || s.Type == FromContainerResource
+	switch {
+	case !s.perReplica() && !s.beyondReplicas():
+		return failSource
+	case m.Target <= 0:
+		return failTarget
+	case !m.allows(m.Type):
+		return failType
+	case resource && s.Resource != CPU && s.Resource != Memory:
+		return failResource
+	}
+	return failNone
+}
+
+// allows reports whether the metric's source can have such a target.
+func (m *Metric) allows(t TargetType) bool {
+	switch m.Source.Type {
+	case FromResource, FromContainerResource:
+		return t == Utilization || t == AverageValue
+	case FromPods:
+		return t == AverageValue
+	case FromObject, FromExternal, FromPrometheus:
+		return t == Value || t == AverageValue
+	}
+	return false
+}
+
+// scale is the factor from the metric's unit to thousandths of it.
+func (m *Metric) scale() int64 {
+	if m.Source.Resource == Memory {
+		return 1000
+	}
+	return 1
+}
+
+// perReplica decides a metric that has one value for each replica.
+func (d *Decider) perReplica(m *Metric, p *MetricProposal, n *note) {
+	var t tally
+	if f := d.count(m, p, n, &t); f != failNone {
+		d.fail(p, n, f)
+		return
+	}
+	counted := t.ready + t.doubted
+	n.counted, n.doubted = counted, t.doubted
+	ratio, ok := m.ratio(t.usage, t.request, counted, p)
 	if !ok {
-		return failed(p, CondFailedGetResourceMetric, "the ready replicas request no "+string(m.Source.Resource)+" at all")
+		d.fail(p, n, failNoRequests)
+		return
 	}
 	p.Ratio = ratio
-	idle := t.unready > 0 && ratio > 1
-	if !idle && t.missing == 0 {
-		if d.tolerates(ratio) {
-			return d.stay(p, &t, "within the tolerance")
-		}
-		return d.ask(p, &t, ceil32(ratio*float64(t.ready)))
+	idle := ratio > 1 && t.unready+t.aside+t.fresh > 0
+	busy := ratio < 1 && t.doubted+t.aside+t.fresh > 0
+	switch tolerated := d.tolerates(ratio); {
+	case tolerated && !idle && t.missing == 0:
+		d.hold(p, n, verdictTolerated)
+	case !idle && !busy && t.missing == 0:
+		d.ask(p, n, ceil32(ratio*float64(counted)))
+	default:
+		d.secondLook(m, p, n, &t, idle)
 	}
-	return d.secondLook(p, t, idle)
 }
 
-// secondLook counts replicas that are missing, and with idle those that are not ready, in the way that moves the number
-// least, and keeps the number where they could turn the decision around.
-func (d *decision) secondLook(p MetricProposal, t tally, idle bool) MetricProposal {
-	usage, request, counted := t.usage, t.request, t.ready
+// secondLook counts replicas whose usage says nothing in the way that moves the number least, and keeps the number where
+// they could turn the decision around.
+func (d *Decider) secondLook(m *Metric, p *MetricProposal, n *note, t *tally, idle bool) {
+	usage, request, counted := t.usage, t.request, n.counted
 	if p.Ratio != 1 {
-		request, counted = add(request, t.missingRequest), counted+t.missing
+		request, counted, n.missing = add(request, t.missingRequest), counted+t.missing, t.missing
 	}
-	if p.Ratio < 1 {
-		usage = add(usage, t.missingBusy)
+	switch {
+	case p.Ratio < 1:
+		usage = add(add(usage, t.missingUse), add(t.doubt, t.asideBusy))
+		request, counted = add(request, t.asideRequest), counted+t.aside+t.fresh
+		settling := int64(p.Missing.Count) - t.missing
+		n.missing, n.unready, n.fresh = t.missing+settling, t.aside+t.doubted-settling, t.fresh
+		n.counted, n.doubted = n.counted-t.doubted, 0
+	case idle:
+		request, counted = add(request, add(t.unreadyRequest, t.asideRequest)), counted+t.unready+t.aside+t.fresh
+		n.unready = t.unready + t.aside + t.fresh
 	}
-	if idle {
-		request, counted = add(request, t.unreadyRequest), counted+t.unready
-	}
-	ratio, ok := p.Metric.ratio(usage, request, counted, nil)
+	ratio, ok := m.ratio(usage, request, counted, nil)
 	if !ok {
-		return failed(p, CondFailedGetResourceMetric, "the replicas request no "+string(p.Metric.Source.Resource)+" at all")
+		d.fail(p, n, failNoRequestsAtAll)
+		return
 	}
 	p.AdjustedRatio = ratio
-	if d.tolerates(ratio) {
-		return d.stay(p, &t, "within the tolerance")
-	}
-	if (p.Ratio < 1 && ratio > 1) || (p.Ratio > 1 && ratio < 1) {
-		return d.hold(p, &t, "the direction would turn")
-	}
 	replicas := ceil32(ratio * float64(counted))
-	if (ratio < 1 && replicas > d.obs.Current) || (ratio > 1 && replicas < d.obs.Current) {
-		return d.hold(p, &t, "the number of replicas that are there would turn the direction")
+	switch {
+	case d.tolerates(ratio):
+		d.hold(p, n, verdictTolerated)
+	case p.Ratio < 1 && ratio > 1, p.Ratio > 1 && ratio < 1:
+		d.hold(p, n, verdictTurned)
+	case ratio < 1 && replicas > d.obs.Current, ratio > 1 && replicas < d.obs.Current:
+		d.hold(p, n, verdictCrowd)
+	default:
+		d.ask(p, n, replicas)
 	}
-	return d.ask(p, &t, replicas)
 }
 
-// count walks over the replicas. It returns what keeps the metric from being computed, if anything, and the reason that
-// the condition gives.
-func (d *decision) count(m Metric, p *MetricProposal) (t tally, reason, err string) {
-	scale, reason, err := m.scale()
-	switch {
-	case err != "":
-		return t, reason, err
-	case d.obs.Unavailable != "":
-		return t, CondFailedGetResourceMetric, "no usage is available: " + d.obs.Unavailable
-	case len(d.obs.Replicas) == 0:
-		return t, CondFailedGetResourceMetric, "no replica matches the target's selector"
+// count walks over the replicas. It returns what keeps the metric from being computed, if anything.
+func (d *Decider) count(m *Metric, p *MetricProposal, n *note, t *tally) failure {
+	readings, fault := d.readings(m, p, n)
+	if fault != failNone {
+		return fault
 	}
-	requestless := ""
+	if len(d.obs.Replicas) == 0 {
+		return failNoReplicas
+	}
+	scale, requestless := m.scale(), int32(-1)
+	var none Usage
 	for i := range d.obs.Replicas {
 		r := &d.obs.Replicas[i]
-		u := r.usage(m.Source.Resource)
-		if u.RequestMissing != "" && requestless == "" {
-			requestless = fmt.Sprintf("container %s of replica %s has no %s request", u.RequestMissing, r.Name, m.Source.Resource)
+		u := &none
+		switch {
+		case m.Source.Type == FromResource:
+			u = r.usage(m.Source.Resource)
+		case i < len(readings):
+			u = &readings[i]
 		}
+		if u.RequestMissing != "" && requestless < 0 {
+			requestless = int32(i)
+		}
+		kind, w := d.lens.sort(r, u, m.Source.Resource)
 		request := mul(u.Request, scale)
-		kind, why := r.capacity(m.Source.Resource, d.policy, d.now)
 		switch kind {
 		case capacityIgnored:
-			p.Ignored.add(r.Name, why)
+			n.ignoredList.add(&p.Ignored, i, w)
 		case capacityUnready:
 			t.unready, t.unreadyRequest = t.unready+1, add(t.unreadyRequest, request)
-			p.Unready.add(r.Name, why)
+			n.unreadyList.add(&p.Unready, i, w)
 		case capacityMissing:
 			t.missing, t.missingRequest = t.missing+1, add(t.missingRequest, request)
-			t.missingBusy = add(t.missingBusy, m.busy(request, scale))
-			p.Missing.add(r.Name, why)
+			t.missingUse = add(t.missingUse, m.busy(request, scale))
+			n.missingList.add(&p.Missing, i, w)
+		case capacityAside:
+			t.aside, t.asideRequest = t.aside+1, add(t.asideRequest, request)
+			t.asideBusy = add(t.asideBusy, max(m.busy(request, scale), u.used(scale)))
+			n.unreadyList.add(&p.Unready, i, w)
+		case capacityFresh:
+			t.fresh, t.asideRequest = t.fresh+1, add(t.asideRequest, request)
+			t.asideBusy = add(t.asideBusy, u.used(scale))
+			n.unreadyList.add(&p.Unready, i, w)
+		case capacityDoubted:
+			t.doubted, t.usage, t.request = t.doubted+1, add(t.usage, u.used(scale)), add(t.request, request)
+			t.doubt = add(t.doubt, max(0, add(m.busy(request, scale), -u.used(scale))))
+			if w == whyOOMKilled {
+				n.unreadyList.add(&p.Unready, i, w)
+			} else {
+				n.missingList.add(&p.Missing, i, w)
+			}
+			p.see(n, r, u, i)
 		case capacityReady:
 			t.ready, t.usage, t.request = t.ready+1, add(t.usage, mul(u.Value, scale)), add(t.request, request)
-			if p.Oldest.IsZero() || u.At.Before(p.Oldest) {
-				p.Oldest = u.At
-			}
+			p.see(n, r, u, i)
 		}
 	}
 	p.Ready = clamp32(t.ready)
 	switch {
-	case t.ready == 0:
-		return t, CondFailedGetResourceMetric, "no ready replica has a usable sample (" + p.others() + ")"
-	case m.Type == Utilization && requestless != "":
+	case t.ready+t.doubted == 0:
+		return failNoneReady
+	case m.Type == Utilization && requestless >= 0:
 		// One replica is enough, even one that is ignored: a utilization of all of them does not exist then.
-		return t, CondFailedGetResourceMetric, requestless
+		n.replica = requestless
+		return failRequest
 	}
-	return t, "", ""
+	return failNone
 }
 
-// scale gives the factor from the resource's unit to thousandths, or what is wrong with the metric.
-func (m *Metric) scale() (factor int64, reason, err string) {
+// readings returns the values of the replicas where they are not in the replicas themselves.
+func (d *Decider) readings(m *Metric, p *MetricProposal, n *note) ([]Usage, failure) {
+	if d.obs.Unavailable != "" && m.Source.Type != FromPods {
+		return nil, failUnavailable
+	}
+	if m.Source.Type == FromResource {
+		return nil, failNone
+	}
+	n.reading = d.obs.reading(&m.Source)
 	switch {
-	case m.Target <= 0:
-		return 0, CondFailedGetResourceMetric, fmt.Sprintf("the target %d is not greater than 0", m.Target)
-	case m.Type != Utilization && m.Type != AverageValue:
-		return 0, CondInvalidMetricSourceType, fmt.Sprintf("the target type %q is not known", m.Type)
-	case m.Source.Resource == CPU:
-		return 1, "", ""
-	case m.Source.Resource == Memory:
-		return 1000, "", ""
+	case n.reading == nil:
+		return nil, failNoReading
+	case !n.reading.Known:
+		return nil, failReading
 	}
-	return 0, CondInvalidMetricSourceType, fmt.Sprintf("the resource %q is not known", m.Source.Resource)
+	p.From = n.reading.From
+	return n.reading.Replicas, failNone
 }
 
-// busy is what a missing replica is taken to use when the others ask for less: all of its request, or the target
-// where that is more.
+// reading returns what was read of a source; nil: nothing.
+func (o *Observation) reading(s *Source) *Reading {
+	for i := range o.Readings {
+		if o.Readings[i].Source == *s {
+			return &o.Readings[i]
+		}
+	}
+	return nil
+}
+
+// used is the usage in thousandths, 0 where it is not known.
+func (u *Usage) used(scale int64) int64 {
+	if !u.Known {
+		return 0
+	}
+	return mul(u.Value, scale)
+}
+
+// see notes what else there is to say of a replica that is counted.
+func (p *MetricProposal) see(n *note, r *Replica, u *Usage, i int) {
+	if p.Oldest.IsZero() || u.At.Before(p.Oldest) {
+		p.Oldest = u.At
+	}
+	if p.From == "" {
+		p.From = u.From
+	}
+	if r.CPUPressure > p.CPUPressure && p.Metric.Source.Resource == CPU {
+		p.CPUPressure, n.pressed = r.CPUPressure, int32(i)
+	}
+}
+
+// busy is what a replica is taken to use where it does not say and the others ask for less: all of its request, or the
+// target where that is more.
 func (m *Metric) busy(request, scale int64) int64 {
 	if m.Type == AverageValue {
 		return mul(m.Target, scale)
@@ -149,10 +347,7 @@ func (m *Metric) busy(request, scale int64) int64 {
 // ratio returns usage over target for n replicas, and false where they request nothing. It notes the average and the
 // utilization in the proposal, if there is one.
 func (m *Metric) ratio(usage, request, n int64, p *MetricProposal) (float64, bool) {
-	average, scale := usage/n, int64(1)
-	if m.Source.Resource == Memory {
-		scale = 1000
-	}
+	average, scale := usage/n, m.scale()
 	if p != nil {
 		p.Value = average / scale
 	}
@@ -169,156 +364,16 @@ func (m *Metric) ratio(usage, request, n int64, p *MetricProposal) (float64, boo
 	return float64(percent) / float64(m.Target), true
 }
 
-// tolerates reports whether a ratio is near enough to 1 to change nothing.
-func (d *decision) tolerates(ratio float64) bool {
-	return 1-d.policy.tolerance(down) <= ratio && ratio <= 1+d.policy.tolerance(up)
-}
-
-func failed(p MetricProposal, reason, err string) MetricProposal {
-	p.Err, p.ErrReason = err, reason
-	p.Message = string(p.Metric.Source.Resource) + " could not be computed: " + err
-	return p
-}
-
-// stay proposes the current number because the ratio asks for no change.
-func (d *decision) stay(p MetricProposal, t *tally, why string) MetricProposal {
-	p.WithinTolerance = true
-	return d.hold(p, t, why)
-}
-
 // hold proposes the current number.
-func (d *decision) hold(p MetricProposal, t *tally, why string) MetricProposal {
-	p.Replicas = d.obs.Current
-	p.Message = p.level() + p.assumed(t, ", with ") + ": " + why + ", " + strconv.Itoa(int(p.Replicas)) + " stay"
-	return p
+func (d *Decider) hold(p *MetricProposal, n *note, v verdict) {
+	d.ask(p, n, d.obs.Current)
+	n.verdict, p.WithinTolerance = v, v == verdictTolerated
 }
 
 // ask proposes what the metric asks for.
-func (d *decision) ask(p MetricProposal, t *tally, replicas int32) MetricProposal {
-	p.Replicas = max(replicas, 0)
-	assumed, verb := p.assumed(t, " and "), "need"
-	if assumed == "" && t.ready == 1 {
-		verb = "needs"
-	}
-	switch {
-	case p.Ratio < 1 && p.Replicas < d.obs.Current:
-		verb = "could be"
-	case p.Ratio < 1:
-		verb = "still " + verb
-	}
-	p.Message = fmt.Sprintf("%s: %s%s %s %d", p.level(), plural(t.ready, "ready replica"), assumed, verb, p.Replicas)
-	return p
+func (d *Decider) ask(p *MetricProposal, n *note, replicas int32) {
+	n.verdict, n.raw, p.Replicas = verdictAsks, replicas, max(replicas, 0)
 }
 
-// level says where the metric is, as in "cpu is at 83 % of requests, target 40 %".
-func (p *MetricProposal) level() string {
-	m := &p.Metric
-	if m.Type == Utilization {
-		return fmt.Sprintf("%s is at %d %% of requests, target %d %%", m.Source.Resource, p.Utilization, m.Target)
-	}
-	return fmt.Sprintf("%s is at %s per replica, target %s", m.Source.Resource, amount(m.Source.Resource, p.Value), amount(m.Source.Resource, m.Target))
-}
-
-// assumed says what was taken for granted of replicas that are missing or not ready. Empty: nothing.
-func (p *MetricProposal) assumed(t *tally, joint string) string {
-	var parts []string
-	if t.missing > 0 && p.Ratio != 1 {
-		parts = append(parts, strconv.FormatInt(t.missing, 10)+" missing")
-	}
-	if t.unready > 0 && p.Ratio > 1 {
-		parts = append(parts, strconv.FormatInt(t.unready, 10)+" not ready")
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	taken := " counted as idle"
-	if p.Ratio < 1 {
-		taken = " counted as busy"
-	}
-	return joint + strings.Join(parts, " and ") + taken
-}
-
-// others counts the replicas that are not ready capacity.
-func (p *MetricProposal) others() string {
-	var parts []string
-	for _, n := range []struct {
-		count int32
-		what  string
-	}{{p.Unready.Count, "not ready"}, {p.Missing.Count, "missing"}, {p.Ignored.Count, "ignored"}} {
-		if n.count > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n.count, n.what))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// amount formats a usage for people.
-func amount(of Resource, v int64) string {
-	if of == CPU {
-		return strconv.FormatInt(v, 10) + "m"
-	}
-	for _, u := range []struct {
-		shift uint
-		name  string
-	}{{40, "Ti"}, {30, "Gi"}, {20, "Mi"}, {10, "Ki"}} {
-		if unit := int64(1) << u.shift; v >= unit {
-			return strings.TrimSuffix(strconv.FormatFloat(float64(v)/float64(unit), 'f', 1, 64), ".0") + u.name
-		}
-	}
-	return strconv.FormatInt(v, 10)
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.FormatInt(n, 10) + " " + noun + "s"
-}
-
-// span formats a duration without the zeros at its end.
-func span(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-// add and mul saturate.
-func add(a, b int64) int64 {
-	s := a + b
-	switch {
-	case a > 0 && b > 0 && s < 0:
-		return math.MaxInt64
-	case a < 0 && b < 0 && s >= 0:
-		return math.MinInt64
-	}
-	return s
-}
-
-func mul(a, b int64) int64 { return quotient(a, b, 1) }
-
-// quotient returns a*b/c cut towards zero without overflow on the way; it saturates. c is greater than zero.
-func quotient(a, b, c int64) int64 {
-	negative := (a < 0) != (b < 0)
-	hi, lo := bits.Mul64(magnitude(a), magnitude(b))
-	q := uint64(math.MaxInt64)
-	if hi < uint64(c) {
-		q, _ = bits.Div64(hi, lo, uint64(c))
-		q = min(q, math.MaxInt64)
-	}
-	if negative {
-		return -int64(q)
-	}
-	return int64(q)
-}
-
-func magnitude(n int64) uint64 {
-	if n < 0 {
-		return -uint64(n)
-	}
-	return uint64(n)
-}
+// tolerates reports whether a ratio is near enough to 1 to change nothing.
+func (d *Decider) tolerates(ratio float64) bool { return d.lowest <= ratio && ratio <= d.highest }

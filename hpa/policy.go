@@ -163,6 +163,9 @@ const (
 	maxPeriod = 30 * time.Minute
 )
 
+// maxLastGood is the greatest age of a proposal that may stand in: a day, after which the load has come round.
+const maxLastGood = 24 * time.Hour
+
 // DefaultPolicy returns the defaults of Kubernetes 1.36, with the cpu utilization of 80 % that it takes where no metric is
 // given, and every rule of HealthPolicy on. Max has no default and must be set.
 func DefaultPolicy() Policy {
@@ -190,7 +193,8 @@ func DefaultHealth() HealthPolicy {
 // Validate returns every fault of the policy, joined, each naming the field, its value and what is allowed.
 func (p *Policy) Validate() error {
 	var f faults
-	f.check(p.Min >= 1, "min", p.Min, "at least 1")
+	f.check(p.Min >= 0, "min", p.Min, "at least 0")
+	f.check(p.Min != 0 || p.fromZero(), "min", p.Min, "at least 1, or 0 beside a metric of type Object, External or Prometheus")
 	f.check(p.Max >= 1, "max", p.Max, "at least 1 (it has no default)")
 	f.check(p.Max < 1 || p.Max >= p.Min, "max", p.Max, fmt.Sprintf("at least min, which is %d", p.Min))
 	f.check(len(p.Metrics) > 0, "metrics", "an empty list", "at least one metric")
@@ -205,14 +209,71 @@ func (p *Policy) Validate() error {
 		p.Behavior.ScaleUp.validate(&f, "behavior.scaleUp")
 		p.Behavior.ScaleDown.validate(&f, "behavior.scaleDown")
 	}
+	h := &p.Health
+	f.check(!h.OOMKilledIsNoCapacity || (h.OOMWindow > 0 && h.OOMWindow <= maxWindow), "health.oomWindow", h.OOMWindow,
+		"greater than 0s and at most "+span(maxWindow))
+	f.check(h.MemorySettle >= 0 && h.MemorySettle <= maxWindow, "health.memorySettle", h.MemorySettle, "0s to "+span(maxWindow))
 	return errors.Join(f...)
 }
 
 func (m *Metric) validate(f *faults, field string) {
-	f.check(m.Source.Resource == CPU || m.Source.Resource == Memory, field+".source.resource", quote(m.Source.Resource), `"cpu" or "memory"`)
-	f.check(m.Type == Utilization || m.Type == AverageValue, field+".type", quote(m.Type), `"Utilization" or "AverageValue"`)
+	m.Source.validate(f, field+".source")
+	switch m.Source.Type {
+	case FromResource, FromContainerResource:
+		f.check(m.allows(m.Type), field+".type", quote(m.Type), `"Utilization" or "AverageValue"`)
+	case FromPods:
+		f.check(m.allows(m.Type), field+".type", quote(m.Type), `"AverageValue"`)
+	case FromObject, FromExternal, FromPrometheus:
+		f.check(m.allows(m.Type), field+".type", quote(m.Type), `"Value" or "AverageValue"`)
+	}
 	f.check(m.Target > 0, field+".target", m.Target, "greater than 0")
 	f.check(m.Type != Utilization || m.Target <= math.MaxInt32, field+".target", m.Target, "at most 2147483647 percent")
+	if m.Fallback != nil {
+		m.Fallback.validate(f, field+".fallback")
+	}
+}
+
+func (s *Source) validate(f *faults, field string) {
+	if !s.perReplica() && !s.beyondReplicas() {
+		f.check(false, field+".type", quote(s.Type), `"Resource", "ContainerResource", "Pods", "Object", "External" or "Prometheus"`)
+		return
+	}
+	resource := s.Type == FromResource || s.Type == FromContainerResource
+	selective := s.Type == FromPods || s.Type == FromObject || s.Type == FromExternal
+	if resource {
+		f.check(s.Resource == CPU || s.Resource == Memory, field+".resource", quote(s.Resource), `"cpu" or "memory"`)
+	} else {
+		f.part(false, s.Type, field+".resource", string(s.Resource), "")
+	}
+	f.part(s.Type == FromContainerResource, s.Type, field+".container", s.Container, "the name of a container")
+	name := "the name of a metric"
+	if s.Type == FromPrometheus {
+		name = "a query"
+	}
+	f.part(!resource, s.Type, field+".name", s.Name, name)
+	f.part(s.Type == FromObject, s.Type, field+".object", s.Object, `an object as "apiVersion/kind/name"`)
+	if !selective {
+		f.part(false, s.Type, field+".selector", s.Selector, "")
+	}
+}
+
+func (b *Fallback) validate(f *faults, field string) {
+	switch b.Type {
+	case FallbackHold, FallbackLastGood, FallbackReplicas:
+	default:
+		f.check(false, field+".type", quote(b.Type), `"Hold", "LastGood" or "Replicas"`)
+		return
+	}
+	if b.Type == FallbackLastGood {
+		f.check(b.For > 0 && b.For <= maxLastGood, field+".for", b.For, "greater than 0s and at most "+span(maxLastGood))
+	} else {
+		f.check(b.For == 0, field+".for", b.For, "left out where the type is "+string(b.Type))
+	}
+	if b.Type == FallbackReplicas {
+		f.check(b.Replicas >= 0, field+".replicas", b.Replicas, "at least 0")
+	} else {
+		f.check(b.Replicas == 0, field+".replicas", b.Replicas, "left out where the type is "+string(b.Type))
+	}
 }
 
 func (r *Rules) validate(f *faults, field string) {
@@ -245,6 +306,15 @@ func (f *faults) check(ok bool, field string, value any, allowed string) {
 	if !ok {
 		*f = append(*f, fmt.Errorf("%s: %v is not allowed, it must be %s", field, value, allowed))
 	}
+}
+
+// part checks a part of a source: something where it is wanted, nothing where it is not.
+func (f *faults) part(wanted bool, of SourceType, field, value, allowed string) {
+	if wanted {
+		f.check(value != "", field, quote(value), allowed)
+		return
+	}
+	f.check(value == "", field, quote(value), "left out where the type is "+string(of))
 }
 
 func (f *faults) tolerance(field string, t float64) {

@@ -82,6 +82,8 @@ type MetricProposal struct {
 	From string `json:"from,omitempty"`
 	// Fallback is what stood in for the metric; empty: it could be computed, or has none. Err still says why it could not.
 	Fallback FallbackType `json:"fallback,omitempty"`
+	// CPUPressure is the highest of the replicas that were counted, in percent; only of cpu.
+	CPUPressure float64 `json:"cpuPressure,omitempty"`
 	// LastGood is when the proposal that stood in was computed; only of FallbackLastGood.
 	LastGood    time.Time `json:"lastGood,omitzero"`
 	Utilization int64     `json:"utilization,omitempty"`
@@ -107,14 +109,6 @@ type Names struct {
 	First []string `json:"first,omitempty"`
 }
 
-// add counts a replica and names it while there is room.
-func (n *Names) add(name, why string) {
-	n.Count++
-	if len(n.First) < MaxNames {
-		n.First = append(n.First, name+": "+why)
-	}
-}
-
 // Step is one step of the decision: the number before and after, and the rule that moved or held it. A step that let the
 // number pass has the reason DesiredWithinRange.
 type Step struct {
@@ -123,6 +117,9 @@ type Step struct {
 	After   int32    `json:"after"`
 	Reason  Reason   `json:"reason"`
 	Message string   `json:"message"`
+	// Cause is the field, or the name of what moved or held the number: "maxReplicas", "behavior.scaleUp.policies",
+	// "schedule office-hours", a metric, an incident. Empty: nothing did.
+	Cause string `json:"cause,omitempty"`
 }
 
 // The types of the conditions.

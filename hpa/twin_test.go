@@ -80,7 +80,7 @@ func (w *twin) decide(o hpa.Observation, now time.Time) twinAnswer {
 // metric returns what a metric asks for, and false where it cannot be computed.
 func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, bool) {
 	sample, request := map[string]*big.Int{}, map[string]*big.Int{}
-	unready, missing := map[string]bool{}, map[string]bool{}
+	unready, missing, aside := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range o.Replicas {
 		u := r.CPU
 		if m.Source.Resource == hpa.Memory {
@@ -95,8 +95,10 @@ func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, bo
 		}
 		crashing := r.CrashLooping && w.policy.Health.CrashLoopIsNoCapacity
 		switch {
-		case crashing || r.Phase == cluster.PhasePending:
+		case r.Phase == cluster.PhasePending:
 			unready[r.Name] = true
+		case crashing:
+			unready[r.Name], aside[r.Name] = true, true
 		case !u.Known:
 			missing[r.Name] = true
 		case m.Source.Resource == hpa.CPU && w.young(r, now):
@@ -117,6 +119,8 @@ func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, bo
 		if w.near(ratio) {
 			return o.Current, true
 		}
+	}
+	if len(missing) == 0 && (len(unready) == 0 || ratio == 1 || ratio < 1 && len(aside) == 0) {
 		return twinCeil(ratio, ready), true
 	}
 	for name := range missing {
@@ -134,6 +138,24 @@ func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, bo
 		if ratio > 1 {
 			sample[name] = new(big.Int)
 		}
+	}
+	for _, r := range o.Replicas {
+		if !aside[r.Name] || ratio >= 1 {
+			continue
+		}
+		u := r.CPU
+		if m.Source.Resource == hpa.Memory {
+			u = r.Memory
+		}
+		full := thousandths(m, m.Target)
+		if m.Type == hpa.Utilization {
+			full = new(big.Int).Mul(request[r.Name], big.NewInt(max(100, m.Target)))
+			full.Quo(full, big.NewInt(100))
+		}
+		if used := thousandths(m, u.Value); u.Known && used.Cmp(full) > 0 {
+			full = used
+		}
+		sample[r.Name] = full
 	}
 	again, ok := twinRatio(m, sample, request)
 	if !ok {
