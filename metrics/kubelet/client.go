@@ -23,10 +23,23 @@ import (
 const (
 	pageResource = "/metrics/resource"
 	pageCadvisor = "/metrics/cadvisor"
+	pageSummary  = "/stats/summary?only_cpu_and_memory=true"
 )
 
-// accept asks for the text format with names as they are; kubelets send it anyway.
-const accept = "text/plain;version=0.0.4"
+// The media types of the pages.
+const (
+	mediaText = "text/plain"
+	mediaJSON = "application/json"
+)
+
+// mediaOf returns the media type of a page, and how to ask for it: the text format with names as they are, which
+// kubelets send anyway.
+func mediaOf(page string) (media, accept string) {
+	if page == pageSummary {
+		return mediaJSON, mediaJSON
+	}
+	return mediaText, mediaText + ";version=0.0.4"
+}
 
 // connectShare of the timeout is given to each step of connecting directly (one third), so that a firewall that drops
 // packets leaves time for the other way.
@@ -127,8 +140,9 @@ func (c *client) try(ctx context.Context, n Node, via Path, page string, read fu
 	if resp.StatusCode != http.StatusOK {
 		return statusError(resp)
 	}
-	if mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || mediaType != "text/plain" {
-		return &classedError{ClassBadPage, fmt.Errorf("content type is %q, allowed is text/plain", resp.Header.Get("Content-Type"))}
+	wanted, _ := mediaOf(page)
+	if mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || mediaType != wanted {
+		return &classedError{ClassBadPage, fmt.Errorf("content type is %q, allowed is %s", resp.Header.Get("Content-Type"), wanted)}
 	}
 	if resp.ContentLength > c.maxBytes {
 		return c.tooLarge()
@@ -153,7 +167,7 @@ func (c *client) tooLarge() error {
 
 func (c *client) request(ctx context.Context, n Node, via Path, page string) (*http.Response, error) {
 	if via == PathProxy {
-		req, err := newRequest(ctx, c.proxyURL+"/api/v1/nodes/"+url.PathEscape(n.Name)+"/proxy"+page)
+		req, err := newRequest(ctx, c.proxyURL+"/api/v1/nodes/"+url.PathEscape(n.Name)+"/proxy", page)
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +177,7 @@ func (c *client) request(ctx context.Context, n Node, via Path, page string) (*h
 	if port == 0 {
 		port = DefaultPort
 	}
-	req, err := newRequest(ctx, "https://"+net.JoinHostPort(n.Address, strconv.Itoa(port))+page)
+	req, err := newRequest(ctx, "https://"+net.JoinHostPort(n.Address, strconv.Itoa(port)), page)
 	if err != nil {
 		return nil, err
 	}
@@ -187,11 +201,12 @@ func (c *client) request(ctx context.Context, n Node, via Path, page string) (*h
 	return c.direct.Do(req)
 }
 
-func newRequest(ctx context.Context, target string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
+func newRequest(ctx context.Context, base, page string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+page, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
+	_, accept := mediaOf(page)
 	req.Header.Set("Accept", accept)
 	return req, nil
 }

@@ -32,6 +32,7 @@ type Nodes interface {
 type Sink interface {
 	Add(key metrics.Key, node string, sample metrics.Sample)
 	AddOOMEvents(key metrics.Key, instance string, at time.Time, count float64)
+	AddPressure(namespace, pod string, at time.Time, percent float64)
 	NodeScraped(node string, at time.Time, err error)
 }
 
@@ -73,6 +74,11 @@ type Config struct {
 	OOMEvents bool
 	// OOMPeriod is how often to do so, rounded to a multiple of Period, at least one; from 1s to 1h. Default 10s.
 	OOMPeriod time.Duration
+	// Pressure says whether to read how long pods waited for a CPU (PSI) from /stats/summary. On in DefaultConfig.
+	Pressure bool
+	// PressurePeriod is how often to do so, and PressureRetry how often where a node has no such readings (cgroup v1) or
+	// refuses them; both are rounded to a multiple of Period, at least one; from 1s to 1h. Default 10s and 5m.
+	PressurePeriod, PressureRetry time.Duration
 	// Observer is optional.
 	Observer Observer
 	// Logger is told when a node becomes unreachable or reachable, not of every scrape; optional.
@@ -80,7 +86,7 @@ type Config struct {
 }
 
 // DefaultConfig returns the defaults, without a way to reach the nodes.
-func DefaultConfig() Config { return Config{OOMEvents: true}.withDefaults() }
+func DefaultConfig() Config { return Config{OOMEvents: true, Pressure: true}.withDefaults() }
 
 func (c Config) withDefaults() Config {
 	if c.Period == 0 {
@@ -101,11 +107,20 @@ func (c Config) withDefaults() Config {
 	if c.OOMPeriod == 0 {
 		c.OOMPeriod = 10 * time.Second
 	}
+	if c.PressurePeriod == 0 {
+		c.PressurePeriod = 10 * time.Second
+	}
+	if c.PressureRetry == 0 {
+		c.PressureRetry = max(5*time.Minute, c.PressurePeriod)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
+
+// scrapesIn returns how many scrapes of a node there are in d, at least one.
+func (c Config) scrapesIn(d time.Duration) int { return max(1, int((d+c.Period/2)/c.Period)) }
 
 // Validate returns an error that names the first field that is not allowed, its value and what is allowed. Zero fields
 // are checked as their defaults.
@@ -119,6 +134,8 @@ func (c Config) Validate() error {
 		{"timeout", c.Timeout, 1, c.Period},
 		{"pathMemory", c.PathMemory, time.Second, 24 * time.Hour},
 		{"oomPeriod", c.OOMPeriod, time.Second, time.Hour},
+		{"pressurePeriod", c.PressurePeriod, time.Second, time.Hour},
+		{"pressureRetry", c.PressureRetry, time.Second, time.Hour},
 	}
 	for _, d := range durations {
 		if d.value < d.lo || d.value > d.hi {

@@ -27,8 +27,10 @@ type recorder struct {
 	samples map[metrics.Key]metrics.Sample
 	ooms    map[metrics.Key]float64
 	scraped map[string][]error
-	done    map[string]int // samples of the last scrape
-	told    chan string    // optional: the node of each scrape
+	// pressures are all that were told, in order.
+	pressures []podPressure
+	done      map[string]int // samples of the last scrape
+	told      chan string    // optional: the node of each scrape
 }
 
 func newRecorder() *recorder {
@@ -47,6 +49,12 @@ func (r *recorder) AddOOMEvents(k metrics.Key, _ string, _ time.Time, n float64)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ooms[k] += n
+}
+
+func (r *recorder) AddPressure(namespace, pod string, at time.Time, percent float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pressures = append(r.pressures, podPressure{namespace, pod, at, percent})
 }
 
 func (r *recorder) NodeScraped(node string, _ time.Time, err error) {
@@ -142,6 +150,7 @@ func newRig(t *testing.T, kubelet http.HandlerFunc) *rig {
 	r.config.TokenFile, r.config.CAFile = r.tokenFile, filepath.Join(dir, "ca.crt")
 	r.config.Proxy = Proxy{Client: r.api.Client(), BaseURL: r.api.URL + "/prefix/"}
 	r.config.Observer = r.rec
+	r.config.Pressure = false // its own tests switch it on
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.kubelet.Certificate().Raw})
 	writeFile(t, r.config.CAFile, string(cert))
 	return r

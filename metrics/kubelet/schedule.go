@@ -17,6 +17,10 @@ type target struct {
 	slow      bool      // the last visit failed or took long: the next one goes to the slow lane
 	oomFailed bool      // the last reading of the cadvisor page failed
 
+	pressureScrape int  // the one that read the summary page last; 0: none did
+	pressureFailed bool // the last reading of it failed
+	noPressure     bool // it has no pressures, or is refused
+
 	// Of the schedule alone.
 	latest Node // what the list says now; the worker sees it from the next scrape on
 	due    time.Time

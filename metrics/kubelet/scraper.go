@@ -32,6 +32,9 @@ type Scraper struct {
 	client *client
 	// oomEvery counts scrapes between two readings of the cadvisor page; 0 is never.
 	oomEvery int
+	// pressureEvery counts scrapes between two readings of the summary page, and pressureRetry between those of a node
+	// that has no pressures there; 0 is never.
+	pressureEvery, pressureRetry int
 	// scrape is Scraper.visit, except in tests of the schedule.
 	scrape func(ctx context.Context, t *target, b *buffers)
 }
@@ -54,7 +57,10 @@ func New(c Config, nodes Nodes, sink Sink) (*Scraper, error) {
 	}
 	s := &Scraper{config: c, nodes: nodes, sink: sink, client: cl}
 	if c.OOMEvents {
-		s.oomEvery = max(1, int((c.OOMPeriod+c.Period/2)/c.Period))
+		s.oomEvery = c.scrapesIn(c.OOMPeriod)
+	}
+	if c.Pressure {
+		s.pressureEvery, s.pressureRetry = c.scrapesIn(c.PressurePeriod), c.scrapesIn(c.PressureRetry)
 	}
 	s.scrape = s.visit
 	return s, nil
@@ -154,6 +160,10 @@ func (s *Scraper) visit(ctx context.Context, t *target, b *buffers) {
 	if !t.failed && s.oomEvery > 0 && (t.oomScrape == 0 || t.scrapes-t.oomScrape >= s.oomEvery) {
 		t.oomScrape = t.scrapes
 		s.countOOMs(ctx, t, b)
+	}
+	if !t.failed && s.pressureDue(t) {
+		t.pressureScrape = t.scrapes
+		s.readPressure(ctx, t, b)
 	}
 	t.slow = t.failed || time.Since(begun) > s.config.Timeout/slowShare
 }
