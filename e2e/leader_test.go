@@ -84,7 +84,7 @@ func TestLeaderKilledInTheMiddleOfARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate := openGate(t, map[string]fate{unsent.name: neverSent, unanswered.name: neverAnswered})
-	leader := startOutside(t, gate.kubeconfig)
+	leader := startOutside(t, gate.kubeconfig, filepath.Join(overlay, "config.yaml"))
 	for _, s := range spaces {
 		s.heal(nil)
 	}
@@ -136,7 +136,7 @@ type outside struct {
 }
 
 // startOutside starts the controller and waits until it leads. It ends with the test at the latest.
-func startOutside(t *testing.T, kubeconfig string) *outside {
+func startOutside(t *testing.T, kubeconfig, config string) *outside {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -144,7 +144,7 @@ func startOutside(t *testing.T, kubeconfig string) *outside {
 	}
 	o := &outside{identity: "outside"}
 	// Beyond its own context the test may end at any time; Cleanup ends the process.
-	o.command = exec.Command(env.homeostat, "run", "--config", filepath.Join(overlay, "config.yaml"), "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0")
+	o.command = exec.Command(env.homeostat, "run", "--config", config, "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0")
 	o.command.Env = append(os.Environ(), "POD_NAME="+o.identity, "POD_NAMESPACE="+system)
 	o.command.Stdout, o.command.Stderr = log, log
 	o.command.SysProcAttr = endsWithUs()
