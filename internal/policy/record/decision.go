@@ -1,14 +1,9 @@
 package record
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
 
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
@@ -77,45 +72,6 @@ func SetConditions(list *[]metav1.Condition, rec *hpa.Recommendation, generation
 	return changed
 }
 
-// CurrentMetrics returns the state of each metric that could be computed, as an HPA's status has it.
-func CurrentMetrics(rec *hpa.Recommendation) []autoscalingv2.MetricStatus {
-	var out []autoscalingv2.MetricStatus
-	for i := range rec.Metrics {
-		m := &rec.Metrics[i]
-		if m.Err != "" {
-			continue
-		}
-		s := &autoscalingv2.ResourceMetricStatus{Name: corev1.ResourceName(m.Metric.Source.Resource)}
-		s.Current.AverageValue = quantity(m.Metric.Source.Resource, m.Value)
-		if m.Metric.Type == hpa.Utilization {
-			percent := int32(min(m.Utilization, 1<<31-1)) //nolint:gosec // bounded
-			s.Current.AverageUtilization = &percent
-		}
-		out = append(out, autoscalingv2.MetricStatus{Type: autoscalingv2.ResourceMetricSourceType, Resource: s})
-	}
-	return out
-}
-
-// MetricsSummary returns each metric's value over its target, such as "cpu: 83%/40%, memory: 210Mi/256Mi"; a metric that
-// could not be computed has the value <unknown>, as kubectl writes it for an HPA.
-func MetricsSummary(rec *hpa.Recommendation) string {
-	parts := make([]string, 0, len(rec.Metrics))
-	for i := range rec.Metrics {
-		m := &rec.Metrics[i]
-		var value, target string
-		if m.Metric.Type == hpa.Utilization {
-			value, target = strconv.FormatInt(m.Utilization, 10)+"%", strconv.FormatInt(m.Metric.Target, 10)+"%"
-		} else {
-			value, target = amount(m.Metric.Source.Resource, m.Value), amount(m.Metric.Source.Resource, m.Metric.Target)
-		}
-		if m.Err != "" {
-			value = "<unknown>"
-		}
-		parts = append(parts, fmt.Sprintf("%s: %s/%s", m.Metric.Source.Resource, value, target))
-	}
-	return strings.Join(parts, ", ")
-}
-
 // ReplicasSummary returns "2", or "2→4" where desired differs from current.
 func ReplicasSummary(current, desired int32) string {
 	s := strconv.FormatInt(int64(current), 10)
@@ -133,22 +89,6 @@ func AddChange(changes []v1alpha1.ScaleChange, rec *hpa.Recommendation) []v1alph
 	out := append(make([]v1alpha1.ScaleChange, 0, len(changes)+1), first)
 	out = append(out, changes...)
 	return out[:min(len(out), v1alpha1.MaxLastChanges)]
-}
-
-// History returns what the kept changes say about the rate limits of the time before, for a controller that has just
-// taken over. Recommendations are not kept, so the stabilization windows start anew.
-func History(changes []v1alpha1.ScaleChange) hpa.History {
-	var h hpa.History
-	for i := len(changes) - 1; i >= 0; i-- { // newest first there, oldest first here
-		c := &changes[i]
-		switch {
-		case c.To > c.From:
-			h.Ups = append(h.Ups, hpa.Change{At: timeOf(&c.Time), Replicas: c.To - c.From})
-		case c.To < c.From:
-			h.Downs = append(h.Downs, hpa.Change{At: timeOf(&c.Time), Replicas: c.From - c.To})
-		}
-	}
-	return h
 }
 
 func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
@@ -173,23 +113,6 @@ func toProposal(m *v1alpha1.DecisionMetric) hpa.MetricProposal {
 	}
 }
 
-// fromSource returns the source as a status has it: the resource stands where the name of another metric does.
-func fromSource(s hpa.Source) v1alpha1.MetricSource {
-	out := v1alpha1.MetricSource{Type: string(s.Type), Name: s.Name, Container: s.Container, Object: s.Object, Selector: s.Selector}
-	if s.Resource != "" {
-		out.Name = string(s.Resource)
-	}
-	return out
-}
-
-func toSource(s *v1alpha1.MetricSource) hpa.Source {
-	out := hpa.Source{Type: hpa.SourceType(s.Type), Name: s.Name, Container: s.Container, Object: s.Object, Selector: s.Selector}
-	if out.Type == hpa.FromResource || out.Type == hpa.FromContainerResource {
-		out.Resource, out.Name = hpa.Resource(s.Name), ""
-	}
-	return out
-}
-
 func fromNames(n hpa.Names) *v1alpha1.ReplicaNames {
 	if n.Count == 0 && len(n.First) == 0 {
 		return nil
@@ -202,23 +125,4 @@ func toNames(n *v1alpha1.ReplicaNames) hpa.Names {
 		return hpa.Names{}
 	}
 	return hpa.Names{Count: n.Count, First: n.First}
-}
-
-func quantity(r hpa.Resource, v int64) *resource.Quantity {
-	if r == hpa.CPU {
-		return resource.NewMilliQuantity(v, resource.DecimalSI)
-	}
-	return resource.NewQuantity(v, resource.BinarySI)
-}
-
-// amount writes thousandths of a core as a quantity and bytes in whole Mi, or Ki below one Mi, for people.
-func amount(r hpa.Resource, v int64) string {
-	switch {
-	case r == hpa.CPU:
-		return quantity(r, v).String()
-	case v >= 1<<20:
-		return strconv.FormatInt((v+1<<19)>>20, 10) + "Mi"
-	default:
-		return strconv.FormatInt((v+1<<9)>>10, 10) + "Ki"
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -196,6 +195,8 @@ func TestLabelValueIsAlwaysValid(t *testing.T) {
 }
 
 func decided() hpa.Recommendation {
+	const external = "custom.metrics.k8s.io"
+	oldest := time.UnixMicro(1767225599000001).UTC()
 	return hpa.Recommendation{
 		At: time.UnixMicro(1767225600123456).UTC(), Current: 2, Proposed: 5, Desired: 4,
 		Reason: hpa.ReasonTooManyReplicas, Message: "wants 5, the maximum is 4",
@@ -203,18 +204,52 @@ func decided() hpa.Recommendation {
 			{
 				Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}, Replicas: 5, Ratio: 2.075, AdjustedRatio: 1.3333,
 				Value: 83, Utilization: 83, Ready: 2, Unready: hpa.Names{Count: 1, First: []string{"web-1: crash loop"}},
-				Missing: hpa.Names{Count: 7}, Message: "cpu 83 %", Oldest: time.UnixMicro(1767225599000001).UTC(),
+				Missing: hpa.Names{Count: 7}, Message: "cpu 83 %", From: "app /metrics", Oldest: oldest,
 			},
 			{
 				Metric: hpa.Metric{Source: hpa.OfResource(hpa.Memory), Type: hpa.AverageValue, Target: 256 << 20}, Replicas: 2, Ratio: 0.8203,
 				Value: 210<<20 + 5, WithinTolerance: true, Ready: 2, Ignored: hpa.Names{Count: 1, First: []string{"web-2: deleted"}},
 			},
-			{Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.AverageValue, Target: 1500}, Err: "no samples", ErrReason: "FailedGetResourceMetric"},
+			{
+				Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.AverageValue, Target: 1500},
+				Err:    "no samples", ErrReason: "FailedGetResourceMetric",
+			},
+			{
+				Metric: hpa.Metric{
+					Source: hpa.Source{Type: hpa.FromContainerResource, Resource: hpa.CPU, Container: "app"}, Type: hpa.Utilization, Target: 60,
+				},
+				Replicas: 3, Ratio: 0.5, Value: 150, Utilization: 30,
+			},
+			{
+				Metric: hpa.Metric{
+					Source: hpa.Source{Type: hpa.FromPods, Name: "http_requests", Selector: "code in (200,204),verb=GET"}, Type: hpa.AverageValue, Target: 10_000,
+				},
+				Replicas: 3, Ratio: 1.25, Value: 12_500, From: external,
+			},
+			{
+				Metric: hpa.Metric{
+					Source: hpa.Source{Type: hpa.FromObject, Name: "hits", Object: "networking.k8s.io/v1/Ingress/main"}, Type: hpa.Value, Target: 100_000,
+				},
+				Replicas: 1, Ratio: 0.3, Value: 30_000, From: external,
+			},
+			{
+				Metric: hpa.Metric{
+					Source: hpa.Source{Type: hpa.FromExternal, Name: "queue", Selector: "!dead,name=orders"}, Type: hpa.AverageValue, Target: 5_000,
+				},
+				Replicas: 3, Ratio: 2.4, Value: 12_000,
+			},
+			{
+				Metric: hpa.Metric{
+					Source: hpa.Source{Type: hpa.FromPrometheus, Name: "sum(rate(http_requests_total{job=\"web\"}[1m]))"}, Type: hpa.Value, Target: 90_000,
+				},
+				Replicas: 4, Err: "no answer", ErrReason: "FailedGetExternalMetric", Fallback: hpa.FallbackLastGood, LastGood: oldest.Add(-time.Minute),
+			},
 		},
 		Steps: []hpa.Step{{Name: hpa.StepBounds, Before: 5, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "maximum"}},
 		Conditions: []hpa.Condition{
 			{Type: v1alpha1.ConditionAbleToScale, Status: true, Reason: "ReadyForNewScale", Message: "ok"},
 			{Type: v1alpha1.ConditionScalingLimited, Status: true, Reason: "TooManyReplicas", Message: "capped"},
+			{Type: v1alpha1.ConditionScaledToZero, Reason: "NotScaledToZero", Message: "no"},
 		},
 	}
 }
@@ -260,51 +295,62 @@ func TestConditionsChangeOnlyWhenTheyDo(t *testing.T) {
 	if !SetConditions(&conditions, &rec, 1) || conditions[1].LastTransitionTime.Equal(&first) {
 		t.Error("a condition that turned false was not written with the decision's time")
 	}
-	if len(conditions) != 3 {
-		t.Errorf("%d conditions, want 3: the other's is kept", len(conditions))
+	if len(conditions) != 4 {
+		t.Errorf("%d conditions, want 4: the other's is kept", len(conditions))
 	}
 }
 
 func TestSummariesForPeople(t *testing.T) {
 	t.Parallel()
 	rec := decided()
-	if got, want := MetricsSummary(&rec), "cpu: 83%/40%, memory: 210Mi/256Mi, cpu: <unknown>/1500m"; got != want {
-		t.Errorf("MetricsSummary = %q, want %q", got, want)
+	const want = "cpu: 83%/40%, memory: 210Mi/256Mi, cpu: <unknown>/1500m, cpu of container app: 30%/60%, http_requests: 12500m/10, " +
+		`hits: 30/100, queue: 12/5 (avg), sum(rate(http_requests_total{job="web"}…: <unknown>/90`
+	if got := MetricsSummary(&rec); got != want {
+		t.Errorf("MetricsSummary\n got %s\nwant %s", got, want)
 	}
 	if got := ReplicasSummary(2, 4) + " " + ReplicasSummary(2, 2); got != "2→4 2" {
 		t.Errorf("ReplicasSummary = %q", got)
 	}
-	current := CurrentMetrics(&rec)
-	if len(current) != 2 || *current[0].Resource.Current.AverageUtilization != 83 ||
-		current[0].Resource.Current.AverageValue.String() != "83m" || current[1].Resource.Current.AverageUtilization != nil {
-		t.Errorf("CurrentMetrics = %+v", current)
+}
+
+// What an HPA's status has, in the words and units of one: whoever reads that reads this.
+func TestCurrentMetricsAreThoseOfAnHPA(t *testing.T) {
+	t.Parallel()
+	rec := decided()
+	got, err := json.Marshal(CurrentMetrics(&rec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Join([]string{
+		`[{"type":"Resource","resource":{"name":"cpu","current":{"averageValue":"83m","averageUtilization":83}}}`,
+		`{"type":"Resource","resource":{"name":"memory","current":{"averageValue":"220200965"}}}`,
+		`{"type":"ContainerResource","containerResource":{"name":"cpu","current":{"averageValue":"150m","averageUtilization":30},"container":"app"}}`,
+		`{"type":"Pods","pods":{"metric":{"name":"http_requests","selector":{"matchLabels":{"verb":"GET"},` +
+			`"matchExpressions":[{"key":"code","operator":"In","values":["200","204"]}]}},"current":{"averageValue":"12500m"}}}`,
+		`{"type":"Object","object":{"metric":{"name":"hits"},"current":{"value":"30"},` +
+			`"describedObject":{"kind":"Ingress","name":"main","apiVersion":"networking.k8s.io/v1"}}}`,
+		`{"type":"External","external":{"metric":{"name":"queue","selector":{"matchLabels":{"name":"orders"},` +
+			`"matchExpressions":[{"key":"dead","operator":"DoesNotExist"}]}},"current":{"averageValue":"12"}}}]`,
+	}, ",")
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-func TestTheLastChangesAreBoundedAndGiveTheRateLimitsBack(t *testing.T) {
+func TestTheLastChangesAreBounded(t *testing.T) {
 	t.Parallel()
 	var changes []v1alpha1.ScaleChange
 	start := time.Unix(1767225600, 0).UTC()
 	for i := range 12 {
-		rec := hpa.Recommendation{At: start.Add(time.Duration(i) * time.Second), Current: 2, Desired: 4}
-		if i%2 == 1 {
-			rec.Current, rec.Desired = 4, 3
-		}
-		changes = AddChange(changes, &rec)
+		changes = AddChange(changes, &hpa.Recommendation{
+			At: start.Add(time.Duration(i) * time.Second), Current: 2, Desired: 4, Reason: hpa.ReasonScaleUpLimit, Message: "slowly",
+		})
 	}
-	if len(changes) != v1alpha1.MaxLastChanges || !changes[0].Time.Time.Equal(start.Add(11*time.Second)) {
-		t.Fatalf("%d changes, newest at %v", len(changes), changes[0].Time)
+	if len(changes) != v1alpha1.MaxLastChanges {
+		t.Fatalf("%d changes, want %d", len(changes), v1alpha1.MaxLastChanges)
 	}
-	want := hpa.History{}
-	for i := 2; i < 12; i++ {
-		at := start.Add(time.Duration(i) * time.Second)
-		if i%2 == 1 {
-			want.Downs = append(want.Downs, hpa.Change{At: at, Replicas: 1})
-		} else {
-			want.Ups = append(want.Ups, hpa.Change{At: at, Replicas: 2})
-		}
-	}
-	if diff := cmp.Diff(want, History(changes), cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("-want +history:\n%s", diff)
+	want := v1alpha1.ScaleChange{Time: metav1.NewMicroTime(start.Add(11 * time.Second)), From: 2, To: 4, Reason: "ScaleUpLimit", Message: "slowly"}
+	if diff := cmp.Diff(want, changes[0]); diff != "" {
+		t.Errorf("the newest, -want +got:\n%s", diff)
 	}
 }
