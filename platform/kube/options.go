@@ -19,6 +19,9 @@ import (
 	"github.com/homeostat/homeostat/api/client"
 	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/metrics"
+	"github.com/homeostat/homeostat/metrics/app"
+	"github.com/homeostat/homeostat/metrics/custom"
+	"github.com/homeostat/homeostat/platform/kube/sources"
 )
 
 // Defaults of Options.
@@ -39,6 +42,8 @@ type Options struct {
 	SelfNamespace, SelfPod string
 	// Store holds the usage of the containers; required.
 	Store *metrics.Store
+	// Sources of metrics beside the kubelets.
+	Sources Sources
 	// Log takes what client-go and the Platform say; nil is nowhere. It is the log of client-go for the whole process, which
 	// the first Platform sets.
 	Log *slog.Logger
@@ -57,6 +62,18 @@ type Options struct {
 	NativeHPAs NativeMode
 	// SyncTimeout bounds how long Start waits for the first full view. Default 2 m.
 	SyncTimeout time.Duration
+}
+
+// Sources are where metrics are read beside the kubelets. The zero value is nowhere.
+type Sources struct {
+	// CustomMetrics reads custom.metrics.k8s.io and external.metrics.k8s.io.
+	CustomMetrics bool
+	// App scrapes the pods' own metrics pages; nil: they are not read. The Platform runs it.
+	App *app.Scraper
+	// Prometheus evaluates the queries of metrics of type Prometheus, each once in PrometheusPeriod and for PrometheusTimeout
+	// at most (0: 10 s and 5 s); nil: such metrics cannot be computed.
+	Prometheus                          sources.Prometheus
+	PrometheusPeriod, PrometheusTimeout time.Duration
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -152,4 +169,20 @@ func newClients(cfg *rest.Config) (*clients, error) {
 			return err //nolint:wrapcheck // it names the request
 		},
 	}, nil
+}
+
+// newSources returns the sources that the options ask for.
+func newSources(o *Options, c *clients) (*sources.Sources, error) {
+	cfg := sources.Config{
+		Store: o.Store, App: o.Sources.App, Prometheus: o.Sources.Prometheus,
+		PrometheusPeriod: o.Sources.PrometheusPeriod, PrometheusTimeout: o.Sources.PrometheusTimeout,
+	}
+	if o.Sources.CustomMetrics {
+		client, err := custom.New(o.REST, c.http, c.mapper)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // it says what could not be made
+		}
+		cfg.Custom = client
+	}
+	return sources.New(cfg)
 }

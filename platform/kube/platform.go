@@ -20,6 +20,7 @@ import (
 	"github.com/homeostat/homeostat/metrics/kubelet"
 	"github.com/homeostat/homeostat/platform/kube/keda"
 	"github.com/homeostat/homeostat/platform/kube/podlog"
+	"github.com/homeostat/homeostat/platform/kube/sources"
 	"github.com/homeostat/homeostat/platform/kube/view"
 	"github.com/homeostat/homeostat/platform/kube/write"
 )
@@ -52,6 +53,7 @@ type Platform struct {
 	// contests knows what became of the numbers that were written.
 	contests *contests
 	looks    *looks
+	sources  *sources.Sources
 
 	broadcaster record.EventBroadcaster
 	stop        context.CancelFunc
@@ -86,6 +88,9 @@ func New(o Options) (*Platform, error) {
 		rules: newRules(), scales: newScaleCache(), looks: newLooks(), natives: newNatives(), contests: newContests(),
 	}
 	p.keda = keda.New(c.any, c.core.Discovery(), p.namespaces(), keda.RediscoverEvery, o.Log)
+	if p.sources, err = newSources(&p.opts, c); err != nil {
+		return nil, fmt.Errorf("kube: %w", err)
+	}
 	if err := p.openFeeds(); err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
@@ -124,6 +129,7 @@ func (p *Platform) Start(ctx context.Context) error {
 		p.running.Go(func() { r.RunWithContext(run) })
 	}
 	p.running.Go(func() { p.keda.Run(run) })
+	p.running.Go(func() { p.sources.Run(run) })
 	p.running.Go(func() {
 		p.contact.probe(run, p.clients.ask, func(err error) {
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/platform/kube/sources"
 	"github.com/homeostat/homeostat/platform/kube/view"
 	"github.com/homeostat/homeostat/platform/kube/write"
 )
@@ -49,8 +50,15 @@ func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.T
 		obs.Replicas = make([]hpa.Replica, len(pods))
 	}
 	for i, pod := range pods {
-		p.observed(&obs.Replicas[i], pod, &rollout, now)
+		p.observed(&obs.Replicas[i], pod, &rollout)
 	}
+	ask := sources.Ask{
+		Namespace: a.Target.Namespace, Metrics: a.Policy.Metrics, Pods: pods, Selector: t.selector, Native: s.native != nil,
+	}
+	if s.own != nil {
+		ask.Page = s.own.Spec.AppMetrics
+	}
+	obs.Readings = p.sources.Read(&ask, obs.Replicas, now)
 	if known, reachable := p.opts.Store.Nodes(); known > 0 && reachable == 0 {
 		obs.Unavailable = fmt.Sprintf("none of %d nodes could be scraped", known)
 	}
@@ -120,8 +128,8 @@ func (p *Platform) readScale(ctx context.Context, t write.Target) (scaled, error
 	return out, nil
 }
 
-// observed fills in what a decision needs to know of one pod.
-func (p *Platform) observed(out *hpa.Replica, pod *view.Pod, rollout *view.Rollout, now time.Time) {
+// observed fills in what a decision needs to know of one pod, but for its usage.
+func (p *Platform) observed(out *hpa.Replica, pod *view.Pod, rollout *view.Rollout) {
 	r := &pod.Replica
 	*out = hpa.Replica{
 		Name: r.Name, Phase: r.Phase, Deleting: r.Deleting(), StartedAt: r.StartedAt,
@@ -134,7 +142,6 @@ func (p *Platform) observed(out *hpa.Replica, pod *view.Pod, rollout *view.Rollo
 			out.OOMKilledAt = at
 		}
 	}
-	out.CPU, out.Memory = usage(pod, p.opts.Store, now)
 }
 
 // Scale writes the target's number of replicas.

@@ -106,7 +106,7 @@ func TestObserve(t *testing.T) {
 		t.Errorf("observation of %d replicas, incident %q, %q (-want +got):\n%s", obs.Current, obs.Incident, obs.Unavailable, diff)
 	}
 
-	// Half a pod's usage is no usage: the sidecar's sample has grown old.
+	// Half a pod's usage is told as that: the sidecar's sample has grown old.
 	later := w.now.Add(40 * time.Second)
 	w.now = later
 	w.sample("web-3", "web", 40, 2<<20)
@@ -115,7 +115,7 @@ func TestObserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u := obs.Replicas[2].CPU; u.Known || u.Why != "NodeUnreachable (container proxy)" || u.Value != 0 || u.Request != 150 {
+	if u := obs.Replicas[2].CPU; !u.Known || u.Partial != "proxy" || u.Value != 40 || u.Request != 150 {
 		t.Errorf("usage of a pod with half its samples is %+v", u)
 	}
 	if u := obs.Replicas[1].CPU; u.Why != "NodeUnreachable (container web)" {

@@ -34,6 +34,7 @@ func (r *Records) Pod(p *corev1.Pod) *Pod {
 		Reason: r.intern(p.Status.Reason), Message: p.Status.Message,
 		CreatedAt: utc(p.CreationTimestamp), StartedAt: utcPtr(p.Status.StartTime), DeletedAt: deletedAt(p),
 	}
+	r.page(rec, p)
 	r.conditions(rec, p.Status.Conditions)
 	rec.Replica.Containers = r.containers(p)
 	rec.Measured = measured(p.Spec.RestartPolicy, rec.Replica.Containers)

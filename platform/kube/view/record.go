@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/metrics/app"
 )
 
 // Meta is what every record keeps of its object's metadata.
@@ -52,6 +53,13 @@ type Pod struct {
 	Requests []ContainerRequest
 	// Replica is complete but for its events and its OOM counts.
 	Replica cluster.Replica
+	// IP is the pod's address, empty before it has one, and Ports are those that its containers declare.
+	IP    string
+	Ports []Port
+	// Page is the metrics page that the pod's annotations tell of; nil where they tell of none. PageFault says what is wrong
+	// with them.
+	Page      *app.Page
+	PageFault string
 	// Measured names the containers that must have a usage sample for the pod's usage to be whole.
 	Measured []string
 }
@@ -64,6 +72,12 @@ type Request struct {
 	Value int64
 	// Missing names the first container that requests nothing.
 	Missing string
+}
+
+// Port is a port that a main container or a sidecar declares.
+type Port struct {
+	Container, Name string
+	Number          int32
 }
 
 // ContainerRequest is what one container requests by its spec, in thousandths of a core and bytes; NotRequested for nothing.
