@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newExplain(), newIncidents(), newDemo(), newDemoApp(), newVersion())
+	root.AddCommand(newRun(), newExplain(), newIncidents(), newAdopt(), newDemo(), newDemoApp(), newVersion())
 	return root
 }
 

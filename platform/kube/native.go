@@ -165,28 +165,12 @@ func (n *natives) rule(h *view.NativeHPA) scalingRule {
 		return e.rule
 	}
 	e.version, e.rule = h.Version, scalingRule{}
+	spec := policy.FromHPA(h.Spec)
 	var err error
-	if e.rule.policy, err = nativePolicy(h); err != nil {
+	if e.rule.policy, err = policy.Autoscaling(&spec); err != nil {
 		e.rule.invalid = err.Error()
 	}
 	return e.rule
-}
-
-// nativePolicy reads the spec as that of an Autoscaler, which has the same fields.
-func nativePolicy(h *view.NativeHPA) (hpa.Policy, error) {
-	spec := v1alpha1.AutoscalerSpec{
-		ScaleTargetRef: h.Spec.ScaleTargetRef, MinReplicas: h.Spec.MinReplicas, MaxReplicas: h.Spec.MaxReplicas, Behavior: h.Spec.Behavior,
-	}
-	for _, m := range h.Spec.Metrics {
-		spec.Metrics = append(spec.Metrics, v1alpha1.MetricSpec{
-			Type: m.Type, Resource: m.Resource, ContainerResource: m.ContainerResource, Pods: m.Pods, Object: m.Object, External: m.External,
-		})
-	}
-	p, err := policy.Autoscaling(&spec)
-	if err != nil {
-		return hpa.Policy{}, err //nolint:wrapcheck // it names the field
-	}
-	return p, nil
 }
 
 // rival returns who else wrote the status last, and until when that means that it still does.
