@@ -56,7 +56,7 @@ func (p *Platform) autoscaler(o *v1alpha1.Autoscaler) control.Autoscaler {
 	rule := p.rules.ofScaling(o)
 	a := control.Autoscaler{
 		Ref:        cluster.Ref{Kind: v1alpha1.KindAutoscaler, Namespace: o.Namespace, Name: o.Name, UID: string(o.UID)},
-		Generation: o.Generation, Mode: rule.mode, Policy: rule.policy,
+		Generation: o.Generation, Mode: rule.mode, Policy: rule.policy, Period: rule.period, Stored: resumed(&o.Status, time.Now()),
 		Target:  cluster.Ref{Kind: o.Spec.ScaleTargetRef.Kind, Namespace: o.Namespace, Name: o.Spec.ScaleTargetRef.Name},
 		Invalid: rule.invalid,
 	}

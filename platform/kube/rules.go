@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/policy"
+	"github.com/homeostat/homeostat/internal/schedule"
 )
 
 // rules remembers what the specs mean, so that a pass over many workloads reads each spec once. Entries of objects that
@@ -35,9 +37,12 @@ type healingRule struct {
 }
 
 type scalingRule struct {
-	policy  hpa.Policy
-	mode    control.Mode
-	invalid string
+	policy    hpa.Policy
+	mode      control.Mode
+	period    time.Duration
+	schedules schedule.Set
+	page      *policy.AppPage // nil: the pods' annotations say where their pages are
+	invalid   string
 }
 
 // maxRules bounds the memory; beyond it everything is read anew.
@@ -85,6 +90,13 @@ func (r *rules) ofScaling(o *v1alpha1.Autoscaler) scalingRule {
 	}
 	if rule.mode, err = policy.Mode(&o.Spec); err != nil && rule.invalid == "" {
 		rule.invalid = err.Error()
+	}
+	rule.period = policy.Period(&o.Spec)
+	if rule.invalid == "" { // Autoscaling has found every fault of these too
+		rule.schedules, _ = policy.Schedules(&o.Spec)
+		if page, given, err := policy.App(&o.Spec); given && err == nil {
+			rule.page = &page
+		}
 	}
 	if len(r.scaling) >= maxRules {
 		r.scaling = map[ruleKey]scalingRule{}

@@ -56,7 +56,8 @@ func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.T
 		Namespace: a.Target.Namespace, Metrics: a.Policy.Metrics, Pods: pods, Selector: t.selector, Native: s.native != nil,
 	}
 	if s.own != nil {
-		ask.Page = s.own.Spec.AppMetrics
+		rule := p.rules.ofScaling(s.own)
+		ask.Page, obs.Floor = rule.page, rule.schedules.Floor(now)
 	}
 	obs.Readings = p.sources.Read(&ask, obs.Replicas, now)
 	if known, reachable := p.opts.Store.Nodes(); known > 0 && reachable == 0 {

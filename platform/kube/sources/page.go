@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/policy"
 	"github.com/homeostat/homeostat/metrics/app"
 	"github.com/homeostat/homeostat/platform/kube/view"
 )
@@ -46,7 +44,7 @@ func readsPages(ask *Ask) bool {
 }
 
 // pageOf returns the metrics page of a pod, or why it has none at present.
-func pageOf(pod *view.Pod, spec *v1alpha1.AppMetrics) (app.Target, string) {
+func pageOf(pod *view.Pod, spec *policy.AppPage) (app.Target, string) {
 	var page app.Page
 	container := ""
 	switch {
@@ -81,16 +79,16 @@ func pageOf(pod *view.Pod, spec *v1alpha1.AppMetrics) (app.Target, string) {
 }
 
 // portOf returns the number of the port that the spec gives.
-func portOf(pod *view.Pod, spec *v1alpha1.AppMetrics) (number int, why string) {
-	if spec.Port.Type == intstr.Int {
-		return spec.Port.IntValue(), ""
+func portOf(pod *view.Pod, spec *policy.AppPage) (number int, why string) {
+	if spec.PortName == "" {
+		return int(spec.Port), ""
 	}
 	for i := range pod.Ports {
-		if p := &pod.Ports[i]; p.Name == spec.Port.StrVal && (spec.Container == "" || spec.Container == p.Container) {
+		if p := &pod.Ports[i]; p.Name == spec.PortName && (spec.Container == "" || spec.Container == p.Container) {
 			return int(p.Number), ""
 		}
 	}
-	return 0, fmt.Sprintf("no container has a port named %s", spec.Port.StrVal)
+	return 0, fmt.Sprintf("no container has a port named %s", spec.PortName)
 }
 
 // onlyPort returns the one port that the pod declares.

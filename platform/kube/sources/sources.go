@@ -9,8 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
-	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/policy"
 	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/metrics/app"
 	"github.com/homeostat/homeostat/metrics/custom"
@@ -124,7 +124,7 @@ type Ask struct {
 	Pods     []*view.Pod
 	Selector labels.Selector
 	// Page says where the pods' own metrics pages are; nil: their annotations do.
-	Page *v1alpha1.AppMetrics
+	Page *policy.AppPage
 	// Native is true for a HorizontalPodAutoscaler, whose Pods metrics come from the API that its own controller reads.
 	Native bool
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,8 +22,13 @@ import (
 
 const (
 	// minorEvery bounds how often a status is written in which only values and sentences have changed; an HPA's is
-	// written every 15 s too.
-	minorEvery = 15 * time.Second
+	// written every 15 s too. historyEvery is the same where the history has changed: so much of it may be lost when
+	// another controller takes over.
+	minorEvery   = 15 * time.Second
+	historyEvery = 3 * time.Second
+	// calmPerSecond bounds such writes over all Autoscalers: each is written as much less often as there are more. Writes of
+	// what a person would call another state are not bounded.
+	calmPerSecond = 20
 	// noMetricsAfter is how long metrics must have been away before that is an event: a new target's first samples take
 	// a few scrapes.
 	noMetricsAfter = 30 * time.Second
@@ -65,7 +71,8 @@ func (o *Outcome) decided() bool {
 }
 
 // Report writes the outcome into the status of the Autoscaler (cached is the object as the cache shows it) and emits
-// events. A status that says the same is not written; one in which only values and sentences differ at most every 15 s.
+// events. A status that says the same is not written; one in which only values and sentences differ at most every 15 s, or
+// every 3 s where the history does.
 func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outcome) error {
 	key := cached.Namespace + "/" + cached.Name
 	last := w.lastReport(key)
@@ -79,11 +86,8 @@ func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outc
 			o.Autoscaler.Target, o.Recommendation.Current, o.Recommendation.Desired, o.Recommendation.Message))
 	}
 	next := statusAfter(&known.Status, &o)
-	write, minor := differs(&known.Status, next)
-	if write && minor && o.Recommendation.At.Sub(last.at) < minorEvery {
-		write = false
-	}
-	if !write {
+	every, write := w.due(differs(&known.Status, next))
+	if !write || o.Recommendation.At.Sub(last.at) < every {
 		w.sayNoMetrics(key, cached, next, &o)
 		return nil
 	}
@@ -97,6 +101,23 @@ func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outc
 	w.sayLimited(cached, &known.Status, next)
 	w.sayNoMetrics(key, cached, next, &o)
 	return nil
+}
+
+// due returns how long ago the status must have been written last for such a difference to be written.
+func (w *Writer) due(d difference) (every time.Duration, write bool) {
+	w.mu.Lock()
+	calm := time.Duration(len(w.reported)) * time.Second / calmPerSecond
+	w.mu.Unlock()
+	switch d {
+	case state:
+		return 0, true
+	case history:
+		return max(historyEvery, calm), true
+	case values:
+		return max(minorEvery, calm), true
+	case same:
+	}
+	return 0, false
 }
 
 // Forget drops what is remembered of an Autoscaler that is gone.
@@ -169,6 +190,7 @@ func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.Autoscale
 	}
 	next.CurrentReplicas, next.DesiredReplicas = rec.Current, rec.Desired
 	next.CurrentMetrics, next.MetricsSummary = record.CurrentMetrics(rec), record.MetricsSummary(rec)
+	next.History = record.History(o.History)
 	switch {
 	case o.scaled():
 		next.CurrentReplicas = rec.Desired
@@ -177,6 +199,11 @@ func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.Autoscale
 		if len(old.LastChanges) == 0 || !old.LastChanges[0].Time.Time.Equal(next.LastDecision.Time.Time) {
 			next.LastChanges = record.AddChange(old.LastChanges, rec)
 		}
+		meta.SetStatusCondition(&next.Conditions, metav1.Condition{
+			Type: v1alpha1.ConditionAbleToScale, Status: metav1.ConditionTrue, Reason: reasonRescaled,
+			Message:            fmt.Sprintf("%s was scaled to %d replicas", a.Target, rec.Desired),
+			ObservedGeneration: a.Generation, LastTransitionTime: metav1.NewTime(rec.At),
+		})
 	case o.Err != nil && !errors.Is(o.Err, control.ErrConflict):
 		meta.SetStatusCondition(&next.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionAbleToScale, Status: metav1.ConditionFalse, Reason: reasonUpdateFailed, Message: o.Err.Error(),
@@ -187,14 +214,27 @@ func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.Autoscale
 	return next
 }
 
-// differs reports whether the status has to be written, and whether only values and sentences differ. That a decision
-// was made later, from later samples, is no difference.
-func differs(old, next *v1alpha1.AutoscalerStatus) (write, minor bool) {
+// difference is the weightiest one between two statuses.
+type difference int
+
+const (
+	same    difference = iota // a decision that was made later, from later samples, is no difference
+	values                    // values and sentences
+	history                   // what the next decision goes on from
+	state                     // what a person would call another state
+)
+
+// differs compares two statuses.
+func differs(old, next *v1alpha1.AutoscalerStatus) difference {
 	if outline(old) != outline(next) {
-		return true, false
+		return state
 	}
 	a, b := old.DeepCopy(), next.DeepCopy()
+	if !apiequality.Semantic.DeepEqual(lasting(a.History), lasting(b.History)) {
+		return history
+	}
 	for _, s := range []*v1alpha1.AutoscalerStatus{a, b} {
+		s.History = &v1alpha1.AutoscalerHistory{LastGood: lastGood(s.History)}
 		if s.LastDecision == nil {
 			continue
 		}
@@ -203,7 +243,33 @@ func differs(old, next *v1alpha1.AutoscalerStatus) (write, minor bool) {
 			s.LastDecision.Metrics[i].OldestSample = nil
 		}
 	}
-	return !apiequality.Semantic.DeepEqual(a, b), true
+	if !apiequality.Semantic.DeepEqual(a, b) {
+		return values
+	}
+	return same
+}
+
+// lasting returns what makes a history another one. The newest recommendation moves with every decision, and so does what a
+// metric last asked for while it can be computed.
+func lasting(h *v1alpha1.AutoscalerHistory) v1alpha1.AutoscalerHistory {
+	if h == nil {
+		return v1alpha1.AutoscalerHistory{}
+	}
+	out := v1alpha1.AutoscalerHistory{Recommendations: slices.Clone(h.Recommendations), Ups: h.Ups, Downs: h.Downs, LastGood: slices.Clone(h.LastGood)}
+	if n := len(out.Recommendations); n > 0 {
+		out.Recommendations[n-1].Time = metav1.MicroTime{}
+	}
+	for i := range out.LastGood {
+		out.LastGood[i].Time = metav1.MicroTime{}
+	}
+	return out
+}
+
+func lastGood(h *v1alpha1.AutoscalerHistory) []v1alpha1.HistoryProposal {
+	if h == nil {
+		return nil
+	}
+	return h.LastGood
 }
 
 // outline is what a person would call another state.
@@ -216,6 +282,9 @@ func outline(s *v1alpha1.AutoscalerStatus) string {
 		parts = append(parts, s.LastDecision.Reason)
 	}
 	for _, c := range s.Conditions {
+		if c.Reason == reasonRescaled { // said of one decision, and no longer of the next
+			c.Reason = hpa.CondReadyForNewScale
+		}
 		parts = append(parts, c.Type, c.Status, c.Reason)
 	}
 	return fmt.Sprintln(parts...)

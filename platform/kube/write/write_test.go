@@ -1,6 +1,7 @@
 package write
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,36 +23,70 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestDiffers(t *testing.T) {
+	at := func(second int64) metav1.MicroTime { return metav1.NewMicroTime(time.Unix(second, 0)) }
 	base := func() *v1alpha1.AutoscalerStatus {
-		oldest := metav1.NewMicroTime(time.Unix(100, 0))
+		oldest := at(100)
 		return &v1alpha1.AutoscalerStatus{
 			CurrentReplicas: 2, DesiredReplicas: 2, MetricsSummary: "cpu: 30%/40%",
 			LastDecision: &v1alpha1.Decision{Reason: "R", Message: "m", Metrics: []v1alpha1.DecisionMetric{{OldestSample: &oldest}}},
-			Conditions:   []metav1.Condition{{Type: "AbleToScale", Status: metav1.ConditionTrue, Reason: "R", Message: "m"}},
+			Conditions:   []metav1.Condition{{Type: "AbleToScale", Status: metav1.ConditionTrue, Reason: "ReadyForNewScale", Message: "m"}},
+			History: &v1alpha1.AutoscalerHistory{
+				Recommendations: []v1alpha1.HistoryRecommendation{{Time: at(1), Replicas: 5}, {Time: at(90), Replicas: 2}},
+				Ups:             []v1alpha1.HistoryChange{{Time: at(1), Replicas: 3}},
+				LastGood:        []v1alpha1.HistoryProposal{{Source: v1alpha1.MetricSource{Name: "a"}, Time: at(90), Replicas: 2}},
+			},
 		}
 	}
 	for name, tc := range map[string]struct {
-		change       func(*v1alpha1.AutoscalerStatus)
-		write, minor bool
+		change func(*v1alpha1.AutoscalerStatus)
+		want   difference
 	}{
-		"nothing":              {func(*v1alpha1.AutoscalerStatus) {}, false, true},
-		"later":                {func(s *v1alpha1.AutoscalerStatus) { s.LastDecision.Time = metav1.NowMicro() }, false, true},
-		"later samples":        {func(s *v1alpha1.AutoscalerStatus) { s.LastDecision.Metrics[0].OldestSample = nil }, false, true},
-		"a value":              {func(s *v1alpha1.AutoscalerStatus) { s.MetricsSummary = "x" }, true, true},
-		"a sentence":           {func(s *v1alpha1.AutoscalerStatus) { s.Conditions[0].Message = "x" }, true, true},
-		"a condition's reason": {func(s *v1alpha1.AutoscalerStatus) { s.Conditions[0].Reason = "x" }, true, false},
-		"the decision's reason": {
-			func(s *v1alpha1.AutoscalerStatus) { s.LastDecision.Reason = "x" }, true, false,
-		},
-		"the number":     {func(s *v1alpha1.AutoscalerStatus) { s.DesiredReplicas = 3 }, true, false},
-		"the generation": {func(s *v1alpha1.AutoscalerStatus) { s.ObservedGeneration = 3 }, true, false},
-		"a new status":   {func(s *v1alpha1.AutoscalerStatus) { *s = v1alpha1.AutoscalerStatus{} }, true, false},
+		"nothing":                {func(*v1alpha1.AutoscalerStatus) {}, same},
+		"later":                  {func(s *v1alpha1.AutoscalerStatus) { s.LastDecision.Time = metav1.NowMicro() }, same},
+		"later samples":          {func(s *v1alpha1.AutoscalerStatus) { s.LastDecision.Metrics[0].OldestSample = nil }, same},
+		"recommended again":      {func(s *v1alpha1.AutoscalerStatus) { s.History.Recommendations[1].Time = at(99) }, same},
+		"a value":                {func(s *v1alpha1.AutoscalerStatus) { s.MetricsSummary = "x" }, values},
+		"a sentence":             {func(s *v1alpha1.AutoscalerStatus) { s.Conditions[0].Message = "x" }, values},
+		"it has just scaled":     {func(s *v1alpha1.AutoscalerStatus) { s.Conditions[0].Reason = "SucceededRescale" }, values},
+		"a later good proposal":  {func(s *v1alpha1.AutoscalerStatus) { s.History.LastGood[0].Time = at(99) }, values},
+		"another good proposal":  {func(s *v1alpha1.AutoscalerStatus) { s.History.LastGood[0].Replicas = 3 }, history},
+		"another recommendation": {func(s *v1alpha1.AutoscalerStatus) { s.History.Recommendations[1].Replicas = 3 }, history},
+		"one within the window":  {func(s *v1alpha1.AutoscalerStatus) { s.History.Recommendations[0].Time = at(50) }, history},
+		"a change":               {func(s *v1alpha1.AutoscalerStatus) { s.History.Downs = s.History.Ups }, history},
+		"an outdated change":     {func(s *v1alpha1.AutoscalerStatus) { s.History.Ups[0].Outdated = true }, history},
+		"no history any more":    {func(s *v1alpha1.AutoscalerStatus) { s.History = nil }, history},
+		"a condition's reason":   {func(s *v1alpha1.AutoscalerStatus) { s.Conditions[0].Reason = "x" }, state},
+		"the decision's reason":  {func(s *v1alpha1.AutoscalerStatus) { s.LastDecision.Reason = "x" }, state},
+		"the number":             {func(s *v1alpha1.AutoscalerStatus) { s.DesiredReplicas = 3 }, state},
+		"the generation":         {func(s *v1alpha1.AutoscalerStatus) { s.ObservedGeneration = 3 }, state},
+		"a new status":           {func(s *v1alpha1.AutoscalerStatus) { *s = v1alpha1.AutoscalerStatus{} }, state},
 	} {
 		next := base()
 		tc.change(next)
-		if write, minor := differs(base(), next); write != tc.write || write && minor != tc.minor {
-			t.Errorf("%s: write %v, minor %v; want %v, %v", name, write, minor, tc.write, tc.minor)
+		if got := differs(base(), next); got != tc.want {
+			t.Errorf("%s: difference %d, want %d", name, got, tc.want)
 		}
+	}
+}
+
+func TestManyStatusesAreWrittenLessOften(t *testing.T) {
+	w := &Writer{reported: map[string]reported{}}
+	check := func(d difference, want time.Duration) {
+		t.Helper()
+		if every, write := w.due(d); !write || every != want {
+			t.Errorf("with %d Autoscalers: every %s (%v), want %s", len(w.reported), every, write, want)
+		}
+	}
+	check(history, 3*time.Second)
+	check(values, 15*time.Second)
+	for i := range 1000 {
+		w.reported[strconv.Itoa(i)] = reported{}
+	}
+	check(state, 0)
+	check(history, 50*time.Second)
+	check(values, 50*time.Second)
+	if _, write := w.due(same); write {
+		t.Error("what is the same is written")
 	}
 }
 
