@@ -49,9 +49,9 @@ type Swap struct {
 
 	native *autoscalingv2.HorizontalPodAutoscaler
 	plan   Plan
-	// made is the Autoscaler once it exists, gone is true once the HorizontalPodAutoscaler does not.
-	made *v1alpha1.Autoscaler
-	gone bool
+	made   *v1alpha1.Autoscaler // once it exists
+	// asked is true once the deletion of the HorizontalPodAutoscaler was asked for.
+	asked bool
 }
 
 // Run swaps the two, and puts the HorizontalPodAutoscaler back if anything goes wrong or ctx ends; the error says both. It is
@@ -236,10 +236,10 @@ func (s *Swap) setMode(ctx context.Context, mode v1alpha1.AutoscalerMode) error 
 // time, so that its version alone says nothing.
 func (s *Swap) takeAway(ctx context.Context) error {
 	version := s.native.ResourceVersion
+	s.asked = true
 	for range attempts {
 		err := s.Cluster.Natives.Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &s.native.UID, ResourceVersion: &version}})
 		if err == nil {
-			s.gone = true
 			return s.say("deleted hpa/%s", s.Name)
 		}
 		if !apierrors.IsConflict(err) {
@@ -289,23 +289,35 @@ func (s *Swap) await(ctx context.Context, timeout time.Duration, ok func(*v1alph
 // undo puts the HorizontalPodAutoscaler back, and then takes the Autoscaler away: while both are there, the Autoscaler gives way, so
 // that at no time two scale. The error says what is to be done by hand.
 func (s *Swap) undo(ctx context.Context) error {
-	if s.gone {
-		if err := s.recreate(ctx); err != nil {
-			doc, _ := document(s.anew()) // what it was made from is YAML already
-			return fmt.Errorf("put hpa/%s back: %w; autoscaler/%s stays; this is the HPA:\n%s", s.Name, err, s.Name, doc)
-		}
-		if err := s.say("put hpa/%s back", s.Name); err != nil {
+	if s.asked {
+		if err := s.restore(ctx); err != nil {
 			return err
 		}
 	}
-	if s.made == nil {
+	a, err := s.Cluster.Autoscalers.Get(ctx, s.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && a.Annotations[FromAnnotation] != s.origin() {
 		return nil
 	}
-	err := s.Cluster.Autoscalers.Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &s.made.UID}})
+	if err == nil {
+		err = s.Cluster.Autoscalers.Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &a.UID}})
+	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete autoscaler/%s: %w; delete it yourself", s.Name, err)
 	}
 	return s.say("deleted autoscaler/%s; hpa/%s scales as before", s.Name, s.Name)
+}
+
+// restore makes sure that the HorizontalPodAutoscaler is there. Whether a deletion that failed did delete is not known.
+func (s *Swap) restore(ctx context.Context) error {
+	h, err := s.Cluster.Natives.Get(ctx, s.Name, metav1.GetOptions{})
+	if err == nil && h.DeletionTimestamp == nil {
+		return nil
+	}
+	if err := s.recreate(ctx); err != nil {
+		doc, _ := document(s.anew()) // what it was made from was read as JSON
+		return fmt.Errorf("put hpa/%s back: %w; autoscaler/%s stays; this is the HPA:\n%s", s.Name, err, s.Name, doc)
+	}
+	return s.say("put hpa/%s back", s.Name)
 }
 
 // recreate creates the HorizontalPodAutoscaler again, a few times if need be.

@@ -79,6 +79,7 @@ func kinds() []kind {
 		{own, "autoscalers", "Autoscaler", true, false},
 		{own, "healingpolicies", "HealingPolicy", true, false},
 		{own, "incidents", "Incident", true, false},
+		{"/apis/keda.sh/v1alpha1", "scaledobjects", "ScaledObject", true, false},
 		{"/apis/example.dev/v1", "widgets", "Widget", true, true},
 	}
 }
