@@ -7,11 +7,12 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
 	"github.com/homeostat/homeostat/internal/config"
+	"github.com/homeostat/homeostat/metrics/app"
 	"github.com/homeostat/homeostat/metrics/kubelet"
+	"github.com/homeostat/homeostat/metrics/promql"
 	"github.com/homeostat/homeostat/platform/kube"
 )
 
@@ -55,11 +56,15 @@ func (a *App) useKubernetes() error {
 	// Every write is rare and wanted at once; client-go's default of 5 requests a second would make a burst wait.
 	client.QPS, client.Burst = 50, 100
 	client.UserAgent = "homeostat/" + a.opts.Version
+	sources, closeSources, err := a.newSources()
+	if err != nil {
+		return err
+	}
 	platform, err := kube.New(kube.Options{
 		REST: client, Namespaces: c.Namespaces, SelfNamespace: o.Namespace, Store: a.store, Log: a.log, Identity: o.Identity,
 		NativeHPAs:    kube.NativeMode(c.NativeHPAs),
 		WatchAll:      c.Healing.Watch == config.WatchAll,
-		KeepIncidents: c.Healing.KeepIncidents.D(), MaxIncidents: c.Healing.MaxIncidents,
+		KeepIncidents: c.Healing.KeepIncidents.D(), MaxIncidents: c.Healing.MaxIncidents, Sources: sources,
 	})
 	if err != nil {
 		return fmt.Errorf("platform kubernetes: %w", err)
@@ -80,14 +85,38 @@ func (a *App) useKubernetes() error {
 		if err := platform.Start(ctx); err != nil {
 			return fmt.Errorf("platform kubernetes: %w", err)
 		}
-		var g errgroup.Group
-		g.Go(func() error { scraper.Run(ctx); return nil })
-		g.Go(func() error { a.sweep(ctx); return nil })
-		return g.Wait()
+		scraper.Run(ctx)
+		return nil
 	}
-	a.stop = func(context.Context) error { platform.Stop(); return nil }
+	a.stop = func(context.Context) error {
+		platform.Stop()
+		closeSources()
+		return nil
+	}
 	a.lead, err = a.election(client, o, platform.WaitSynced)
 	return err
+}
+
+// newSources makes the sources beside the kubelets; the platform runs them. What they leave open is closed by the function.
+func (a *App) newSources() (out kube.Sources, closeAll func(), err error) {
+	c, closeAll := a.opts.Config.Sources, func() {}
+	out.CustomMetrics = c.CustomMetrics
+	if c.App.Enabled {
+		if out.App, err = app.New(app.Config{Period: c.App.Period.D()}); err != nil {
+			return out, closeAll, fmt.Errorf("configure sources.app: %w", err)
+		}
+	}
+	if c.Prometheus.Address == "" {
+		return out, closeAll, nil
+	}
+	client, err := promql.New(promql.Config{
+		Address: c.Prometheus.Address, BearerTokenFile: c.Prometheus.BearerTokenFile, Timeout: c.Prometheus.Timeout.D(),
+	})
+	if err != nil {
+		return out, closeAll, fmt.Errorf("configure sources.prometheus: %w", err)
+	}
+	out.Prometheus, out.PrometheusPeriod, out.PrometheusTimeout = client, c.Prometheus.Period.D(), c.Prometheus.Timeout.D()
+	return out, client.Close, nil
 }
 
 // newScraper scrapes the nodes with the service account's token, or through the API server where there is none (a controller
@@ -112,20 +141,4 @@ func (a *App) newScraper(client *rest.Config, nodes kubelet.Nodes) (*kubelet.Scr
 		return nil, fmt.Errorf("configure scraper: %w", err)
 	}
 	return s, nil
-}
-
-// sweepEvery is how often containers that are gone are dropped from the windows.
-const sweepEvery = time.Minute
-
-func (a *App) sweep(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			a.store.Sweep(now)
-		}
-	}
 }

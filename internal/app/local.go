@@ -51,7 +51,7 @@ func (a *App) useLocal() error {
 		}
 		close(started)
 		a.log.InfoContext(ctx, "service started", "address", platform.Addr(), "state", dir)
-		a.sweep(ctx)
+		<-ctx.Done()
 		return nil
 	}
 	a.lead = func(ctx context.Context, act func(context.Context)) error {
