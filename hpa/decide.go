@@ -1,6 +1,9 @@
 package hpa
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Decider decides like Decide and keeps the memory that it decides in, so that in a steady state a decision allocates
 // nothing. The zero value is ready. One Decider serves any number of targets one after the other; it is not safe for
@@ -172,8 +175,9 @@ func (d *Decider) propositions() bool {
 // As in Kubernetes, a proposal takes the lead where it is higher or the lead is 0: behind a 0 even a negative proposal
 // does. Both mean zero replicas, but beside a metric that failed a negative one is a scale-down even from zero.
 func (d *Decider) proposeAll() (highest int32, computed, failures int) {
-	for i := range d.policy.Metrics {
-		d.metrics, d.notes = append(d.metrics, MetricProposal{}), append(d.notes, note{})
+	n := len(d.policy.Metrics)
+	d.metrics, d.notes = slices.Grow(d.metrics, n)[:n], slices.Grow(d.notes, n)[:n] // propose writes all of each
+	for i := range n {
 		d.propose(i)
 		if d.metrics[i].ErrReason == "" {
 			computed++

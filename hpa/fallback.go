@@ -1,6 +1,7 @@
 package hpa
 
-// fallBack lets the metric's fallback stand in for it. It reports false where there is none.
+// fallBack lets the metric's fallback stand in for it. It reports false where there is none. Where health rules have left
+// nothing to compute, it never asks for fewer replicas than there are.
 func (d *Decider) fallBack(i int) bool {
 	m, p, n := &d.policy.Metrics[i], &d.metrics[i], &d.notes[i]
 	f := m.Fallback
@@ -20,6 +21,9 @@ func (d *Decider) fallBack(i int) bool {
 	default:
 		p.Fallback = ""
 		return false
+	}
+	if n.taken { // it is not the metric that is missing: a workload that fails must not shrink for it
+		n.raw = max(n.raw, d.obs.Current)
 	}
 	p.Replicas = n.raw
 	return true

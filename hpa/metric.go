@@ -37,6 +37,7 @@ type note struct {
 	verdict verdict
 	fail    failure
 	replica int32 // what a failRequest is about
+	taken   bool  // whether there is a failNoneReady because a health rule took capacity away
 	reading *Reading
 	// counted is the number that the ratio was multiplied with; doubted and fresh are among it.
 	counted, doubted, fresh int64
@@ -276,6 +277,7 @@ func (d *Decider) count(m *Metric, p *MetricProposal, n *note, t *tally) failure
 	p.Ready = clamp32(t.ready)
 	switch {
 	case t.ready+t.doubted == 0:
+		n.taken = t.aside+t.fresh > 0
 		return failNoneReady
 	case m.Type == Utilization && requestless >= 0:
 		// One replica is enough, even one that is ignored: a utilization of all of them does not exist then.

@@ -84,8 +84,15 @@ type Pause struct {
 	ScaleDown bool `json:"scaleDown,omitempty"`
 }
 
-// HealthPolicy says what the health of the workload means to its scaling. Every rule is on by default, Kubernetes has none of
-// them, and with all of them off the decision is that of Kubernetes.
+// HealthPolicy says what the health of the workload means to its scaling. Every rule is on by default, Kubernetes has
+// none of them, and with all of them off the decision is that of Kubernetes.
+//
+// A rule that takes capacity away never makes a scale-down greater. What such a replica uses is no load, so it is idle
+// where the others ask for more; but the load that it had may be with nobody now, so it is busy where they ask for less:
+// all of its request, or the target where that is more. Where every replica is taken away nothing can be computed, and the
+// number stays (or a fallback stands in). For the one value of an Object, External or Prometheus metric, which is not
+// read from replicas, the ready ones are counted as in Kubernetes; those that are taken away keep their place in a
+// scale-down, and a ratio above 1 never scales down while one is.
 type HealthPolicy struct {
 	// HoldOnIncident keeps the number of replicas from going down while the workload has an open incident. Max is
 	// still enforced.
@@ -93,23 +100,30 @@ type HealthPolicy struct {
 	// CrashLoopIsNoCapacity counts a replica in a crash loop as not ready, for every metric and whatever its age.
 	CrashLoopIsNoCapacity bool `json:"crashLoopIsNoCapacity"`
 	// OOMKilledIsNoCapacity counts a replica with an OOM kill less than OOMWindow ago as not ready, for every metric: it
-	// starts anew with little usage, which is no sign of little load. OOMWindow: default 5 m.
+	// starts anew with little usage, which is no sign of little load. Once it is ready again, what it uses is load and
+	// counts where the metric asks for more: a workload whose every replica was killed under load can still grow.
+	// OOMWindow: default 5 m, at most 1 h.
 	OOMKilledIsNoCapacity bool          `json:"oomKilledIsNoCapacity"`
 	OOMWindow             time.Duration `json:"oomWindow"`
 	// FailingIsNoCapacity counts a replica of a new revision that fails (Replica.Failing) as not ready, for every metric.
 	FailingIsNoCapacity bool `json:"failingIsNoCapacity"`
 	// NeverReadyIsNoCapacity counts a replica that has never been ready as not ready, for every metric and whatever its
-	// age: what it burns at its start is not load.
+	// age: what it burns at its start is not load. It has had no load either, so where the metric asks for less it counts
+	// with what it uses, as in Kubernetes.
 	NeverReadyIsNoCapacity bool `json:"neverReadyIsNoCapacity"`
 	// PartialIsMissing counts a replica as missing where the sample of one of its containers is: the sum over the others
-	// beside the requests of all would look like less load than there is.
+	// beside the requests of all would look like less load than there is. Where even that sum asks for more, it counts.
 	PartialIsMissing bool `json:"partialIsMissing"`
-	// MemorySettle is how long after a restart of a container the memory of its replica is not counted (as missing): it
-	// has not filled yet. 0 switches the rule off. Default 2 m.
+	// MemorySettle is how long after a restart of a container the memory of its replica is not trusted: it has not
+	// filled yet, so it counts as missing unless it asks for more even so. 0 switches the rule off. Default 2 m, at most
+	// 1 h.
 	MemorySettle time.Duration `json:"memorySettle"`
 	// HoldOnFailingRollout keeps the number where it is, in both directions, while the replicas of a new revision fail.
+	// Min and Max are still enforced. What it costs: load that grows meanwhile gets no replicas until the rollout is mended or
+	// taken back.
 	HoldOnFailingRollout bool `json:"holdOnFailingRollout"`
 	// HoldOnShortage asks for no more replicas while those that were asked for cannot be placed (Observation.Shortage).
+	// What it costs: an autoscaler of nodes, which adds them for replicas that wait, sees only those that wait now.
 	HoldOnShortage bool `json:"holdOnShortage"`
 }
 

@@ -8,27 +8,59 @@ type Reason string
 
 // The reasons of a decision.
 const (
-	ReasonDesiredWithinRange Reason = "DesiredWithinRange" // the metrics' proposal stands as it is
-	ReasonWithinTolerance    Reason = "WithinTolerance"    // the ratio of the metric that asks for most is near enough to 1
-	ReasonScaleUpStabilized  Reason = "ScaleUpStabilized"
-	ReasonScaleDownStable    Reason = "ScaleDownStabilized"
-	ReasonScaleUpLimit       Reason = "ScaleUpLimit"
-	ReasonScaleDownLimit     Reason = "ScaleDownLimit"
-	ReasonTooFewReplicas     Reason = "TooFewReplicas"   // raised to the minimum
-	ReasonTooManyReplicas    Reason = "TooManyReplicas"  // lowered to the maximum
-	ReasonIncidentHold       Reason = "IncidentHold"     // an open incident holds a scale-down
-	ReasonRolloutHold        Reason = "RolloutHold"      // the new replicas of a rollout fail
-	ReasonShortageHold       Reason = "ShortageHold"     // replicas cannot be placed, so no more are asked for
-	ReasonScheduledMinimum   Reason = "ScheduledMinimum" // raised to the minimum of a schedule
-	ReasonScaleUpPaused      Reason = "ScaleUpPaused"
-	ReasonScaleDownPaused    Reason = "ScaleDownPaused"
-	ReasonFallback           Reason = "Fallback"          // a fallback stood in for the metric that asks for most
-	ReasonInvalidSelector    Reason = "InvalidSelector"   // the target's replicas cannot be told
-	ReasonAmbiguousSelector  Reason = "AmbiguousSelector" // the target's replicas are another autoscaler's too
-	ReasonScalingDisabled    Reason = "ScalingDisabled"   // the target has zero replicas
-	ReasonNoMetrics          Reason = "NoMetrics"         // no metric could be computed
-	ReasonInvalidMetrics     Reason = "InvalidMetrics"    // one metric could not be computed and the others would scale down
+	// ReasonDesiredWithinRange: the metrics' proposal stands as it is.
+	ReasonDesiredWithinRange Reason = "DesiredWithinRange"
+	// ReasonWithinTolerance: the ratio of the metric that asks for most is near enough to 1.
+	ReasonWithinTolerance Reason = "WithinTolerance"
+	// ReasonFallback: a fallback stood in for the metric that asks for most.
+	ReasonFallback Reason = "Fallback"
+	// ReasonScaleUpStabilized: a lower recommendation within the window holds a scale-up.
+	ReasonScaleUpStabilized Reason = "ScaleUpStabilized"
+	// ReasonScaleDownStable: a higher recommendation within the window holds a scale-down.
+	ReasonScaleDownStable Reason = "ScaleDownStabilized"
+	// ReasonScaleUpLimit: a rate limit lets only a part of a scale-up pass.
+	ReasonScaleUpLimit Reason = "ScaleUpLimit"
+	// ReasonScaleDownLimit: a rate limit lets only a part of a scale-down pass.
+	ReasonScaleDownLimit Reason = "ScaleDownLimit"
+	// ReasonTooFewReplicas: raised to the minimum.
+	ReasonTooFewReplicas Reason = "TooFewReplicas"
+	// ReasonTooManyReplicas: lowered to the maximum.
+	ReasonTooManyReplicas Reason = "TooManyReplicas"
+	// ReasonScheduledMinimum: raised to the minimum of a schedule.
+	ReasonScheduledMinimum Reason = "ScheduledMinimum"
+	// ReasonIncidentHold: an open incident holds a scale-down.
+	ReasonIncidentHold Reason = "IncidentHold"
+	// ReasonRolloutHold: the new replicas of a rollout fail, so the number stays.
+	ReasonRolloutHold Reason = "RolloutHold"
+	// ReasonShortageHold: replicas cannot be placed, so no more are asked for.
+	ReasonShortageHold Reason = "ShortageHold"
+	// ReasonScaleUpPaused: Pause holds a scale-up.
+	ReasonScaleUpPaused Reason = "ScaleUpPaused"
+	// ReasonScaleDownPaused: Pause holds a scale-down.
+	ReasonScaleDownPaused Reason = "ScaleDownPaused"
+	// ReasonInvalidSelector: the target's replicas cannot be told.
+	ReasonInvalidSelector Reason = "InvalidSelector"
+	// ReasonAmbiguousSelector: the target's replicas are another autoscaler's too.
+	ReasonAmbiguousSelector Reason = "AmbiguousSelector"
+	// ReasonScalingDisabled: the target has zero replicas, and no decision made them so.
+	ReasonScalingDisabled Reason = "ScalingDisabled"
+	// ReasonNoMetrics: no metric could be computed.
+	ReasonNoMetrics Reason = "NoMetrics"
+	// ReasonInvalidMetrics: a metric could not be computed and the others would scale down.
+	ReasonInvalidMetrics Reason = "InvalidMetrics"
 )
+
+// Reasons returns every reason that a decision can have, in the order of the steps: what labels, documentation and alerts
+// have to know.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonScalingDisabled, ReasonInvalidSelector, ReasonAmbiguousSelector, ReasonNoMetrics, ReasonInvalidMetrics,
+		ReasonDesiredWithinRange, ReasonWithinTolerance, ReasonFallback,
+		ReasonScaleUpStabilized, ReasonScaleDownStable, ReasonScaleUpLimit, ReasonScaleDownLimit,
+		ReasonTooFewReplicas, ReasonTooManyReplicas, ReasonScheduledMinimum,
+		ReasonRolloutHold, ReasonIncidentHold, ReasonShortageHold, ReasonScaleUpPaused, ReasonScaleDownPaused,
+	}
+}
 
 // StepName names a step of the decision, in the order in which the steps run.
 type StepName string
@@ -55,8 +87,9 @@ type Recommendation struct {
 	Message string           `json:"message"`
 	Metrics []MetricProposal `json:"metrics,omitempty"`
 	Steps   []Step           `json:"steps,omitempty"`
-	// Conditions as HPA users know them: AbleToScale, ScalingActive, ScalingLimited, and ScaledToZero where that can be. One that is not here is left as it
-	// is, as Kubernetes does: a decision that ends early says nothing new about the rest.
+	// Conditions as HPA users know them: AbleToScale, ScalingActive, ScalingLimited, and ScaledToZero where the number
+	// changes (it then holds once the number is written). One that is not here is left as it is, as Kubernetes does: a
+	// decision that ends early says nothing new about the rest.
 	Conditions []Condition `json:"conditions,omitempty"`
 	// RatePeriod is how long the change counts for the rate limits of its direction, the longest of their periods. Zero
 	// where nothing changes, and where the policy has no Behavior and so nothing to remember a change for.
@@ -69,33 +102,40 @@ func (r *Recommendation) Change() bool { return r.Desired != r.Current }
 // MetricProposal is what one metric alone would give, and the replicas that it counted.
 type MetricProposal struct {
 	Metric Metric `json:"metric"`
-	// Err says why the metric could not be computed; empty: it could. ErrReason is the reason of the ScalingActive condition.
+	// Err says why the metric could not be computed, with ErrReason as the reason of the condition ScalingActive; empty: it
+	// could be.
 	Err       string `json:"err,omitempty"`
 	ErrReason string `json:"errReason,omitempty"`
-	// Replicas is the proposal, 0 where the metric could not be computed.
+	// Replicas is the proposal: that of the fallback where there is one, 0 where the metric could not be computed and has none.
 	Replicas int32 `json:"replicas"`
-	// Ratio is usage over target of the ready replicas. Value is their average usage (unit of the metric); Utilization in percent of
-	// the requests, 0 where the target is no utilization.
+	// Ratio is usage over target, of the ready replicas where the metric is read from replicas; 0 where there was nothing
+	// to divide by. Value is their average usage, or the one value of Object, External and Prometheus, per existing
+	// replica where the target is an average (unit of the metric). Utilization in percent of the requests, 0 where the
+	// target is no utilization.
 	Ratio float64 `json:"ratio"`
 	Value int64   `json:"value"`
 	// From says where the value was read where that is not the kubelet.
 	From string `json:"from,omitempty"`
 	// Fallback is what stood in for the metric; empty: it could be computed, or has none. Err still says why it could not.
 	Fallback FallbackType `json:"fallback,omitempty"`
+	// LastGood is when the proposal that stood in was computed; only of FallbackLastGood.
+	LastGood time.Time `json:"lastGood,omitzero"`
 	// CPUPressure is the highest of the replicas that were counted, in percent; only of cpu.
 	CPUPressure float64 `json:"cpuPressure,omitempty"`
-	// LastGood is when the proposal that stood in was computed; only of FallbackLastGood.
-	LastGood    time.Time `json:"lastGood,omitzero"`
-	Utilization int64     `json:"utilization,omitempty"`
-	// AdjustedRatio is the ratio once replicas that are missing or not ready were counted in, 0 where there was no need to.
+	Utilization int64   `json:"utilization,omitempty"`
+	// AdjustedRatio is the ratio once replicas that say nothing were counted as idle or busy, 0 where there was no need to.
 	AdjustedRatio float64 `json:"adjustedRatio,omitempty"`
 	// WithinTolerance is true where the ratio, adjusted if need be, alone asked for no change.
-	WithinTolerance bool   `json:"withinTolerance,omitempty"`
-	Ready           int32  `json:"ready"`
-	Unready         Names  `json:"unready,omitzero"`
-	Missing         Names  `json:"missing,omitzero"`
-	Ignored         Names  `json:"ignored,omitzero"`
-	Message         string `json:"message"`
+	WithinTolerance bool `json:"withinTolerance,omitempty"`
+	// Ready counts the replicas whose usage stands for their load. Unready are those that are no capacity, or that a health
+	// rule counts so; Missing those without a sample, or with one that a health rule does not trust; Ignored those that
+	// are going or gone. Of Object, External and Prometheus only Ready counts, and only where the target is a Value;
+	// Unready then names those that a health rule keeps a place for.
+	Ready   int32  `json:"ready"`
+	Unready Names  `json:"unready,omitzero"`
+	Missing Names  `json:"missing,omitzero"`
+	Ignored Names  `json:"ignored,omitzero"`
+	Message string `json:"message"`
 	// Oldest is the time of the oldest sample that was used.
 	Oldest time.Time `json:"oldest,omitzero"`
 }

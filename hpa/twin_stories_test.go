@@ -18,6 +18,8 @@ func answer(rec hpa.Recommendation) twinAnswer {
 			a.active, a.acts = c.Reason, c.Status
 		case hpa.ScalingLimited:
 			a.limited, a.limitedIs = c.Reason, c.Status
+		case hpa.ScaledToZero:
+			a.zero = c.Reason
 		}
 	}
 	return a
@@ -32,7 +34,7 @@ func TestTwin(t *testing.T) {
 	for seed := range stories {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		g := newGenerator(rng)
-		w := twin{policy: g.policy}
+		w := twin{policy: g.policy, good: map[hpa.Source]hpa.Good{}}
 		var h hpa.History
 		if err := g.policy.Validate(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
@@ -46,7 +48,7 @@ func TestTwin(t *testing.T) {
 			}
 			h = next.Applied(rec, g.now)
 			w.applied(rec.Current, rec.Desired, g.now)
-			g.obs.Current = rec.Desired
+			g.carryOut(rec)
 		}
 	}
 }

@@ -2,12 +2,10 @@ package hpa_test
 
 import (
 	"math"
-	"math/big"
 	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/hpa"
-	"github.com/homeostat/homeostat/internal/cluster"
 )
 
 // twin states the rules once more, slowly: it keeps everything that ever happened, walks over it again for each
@@ -16,6 +14,8 @@ type twin struct {
 	policy      hpa.Policy
 	recommended []hpa.Recommended
 	ups, downs  []twinChange
+	good        map[hpa.Source]hpa.Good
+	taken       bool // health rules left the last metric nothing to count
 }
 
 type twinChange struct {
@@ -28,170 +28,161 @@ type twinChange struct {
 type twinAnswer struct {
 	desired         int32
 	able, active    string
-	limited         string
+	limited, zero   string
 	limitedIs, acts bool
 }
 
 func (w *twin) decide(o hpa.Observation, now time.Time) twinAnswer {
+	a := w.unpaused(o, now)
+	switch p := w.policy.Pause; {
+	case a.desired > o.Current && p.ScaleUp:
+		a.desired, a.limited, a.limitedIs = o.Current, "ScaleUpPaused", true
+	case a.desired < o.Current && p.ScaleDown:
+		a.desired, a.limited, a.limitedIs = o.Current, "ScaleDownPaused", true
+	}
+	switch zero := a.desired == 0 && w.policy.Min == 0 && w.beyond(); {
+	case a.desired == o.Current:
+	case zero:
+		a.zero = "ScaledToZero"
+	default:
+		a.zero = "NotScaledToZero"
+	}
+	return a
+}
+
+// beyond reports whether a metric has a value without replicas.
+func (w *twin) beyond() bool {
+	return slices.ContainsFunc(w.policy.Metrics, func(m hpa.Metric) bool {
+		return slices.Contains([]hpa.SourceType{hpa.FromObject, hpa.FromExternal, hpa.FromPrometheus}, m.Source.Type)
+	})
+}
+
+// least is the minimum, and the reason of being raised to it.
+func (w *twin) least(o hpa.Observation) (int32, string) {
+	if o.Floor != nil {
+		if floor := min(o.Floor.Replicas, w.policy.Max); floor > w.policy.Min {
+			return floor, "ScheduledMinimum"
+		}
+	}
+	return w.policy.Min, "TooFewReplicas"
+}
+
+func (w *twin) unpaused(o hpa.Observation, now time.Time) twinAnswer {
 	p := &w.policy
 	if len(w.recommended) == 0 {
 		w.recommended = append(w.recommended, hpa.Recommended{At: now, Replicas: o.Current})
 	}
 	a := twinAnswer{desired: o.Current, able: "SucceededGetScale"}
+	least, _ := w.least(o)
 	if o.Current == 0 {
-		a.active = "ScalingDisabled"
-		return a
-	}
-	if o.Current > p.Max {
+		if !o.ScaledToZero || (least == 0 && !w.beyond()) {
+			a.active = "ScalingDisabled"
+			return a
+		}
+		if least > p.Min {
+			a.desired = least
+			return a
+		}
+	} else if o.Current > p.Max {
 		a.desired = p.Max
 		return a
-	}
-	if o.Current < p.Min {
-		a.desired = p.Min
+	} else if o.Current < least {
+		a.desired = least
 		return a
 	}
-	proposals, failures := []int32{}, 0
-	for _, m := range p.Metrics {
-		if n, ok := w.metric(m, o, now); ok {
-			proposals = append(proposals, n)
-		} else {
-			failures++
-		}
-	}
-	if len(proposals) == 0 || (failures > 0 && slices.Max(proposals) < o.Current) {
-		a.active = "FailedGetResourceMetric"
+	if o.Selector != nil {
+		a.active = o.Selector.Reason
 		return a
 	}
-	a.active, a.acts = "ValidMetricFound", true
-	proposal := slices.Max(proposals)
+	proposal, ok := w.propose(o, now, &a)
+	if !ok {
+		return a
+	}
 	stable := w.stabilize(proposal, o.Current, now, &a)
 	w.recommended = append(w.recommended, hpa.Recommended{At: now, Replicas: proposal})
-	a.desired, a.limited = w.limit(stable, o.Current, now)
-	a.limitedIs = a.desired != stable
+	a.desired, a.limited = w.limit(stable, o, now)
+	a.limitedIs = a.limited != ""
 	if !a.limitedIs {
 		a.limited = "DesiredWithinRange"
 	}
-	if p.Health.HoldOnIncident && o.Incident != "" && a.desired < o.Current {
-		a.desired, a.limited, a.limitedIs = o.Current, "IncidentHold", true
+	if o.Current == 0 {
+		a.desired = max(a.desired, least)
+		return a
+	}
+	hold := ""
+	if o.Shortage != nil && p.Health.HoldOnShortage && a.desired > o.Current {
+		hold = "ShortageHold"
+	}
+	if o.Incident != "" && p.Health.HoldOnIncident && a.desired < o.Current {
+		hold = "IncidentHold"
+	}
+	if o.Rollout != nil && o.Rollout.Failing != "" && p.Health.HoldOnFailingRollout && a.desired != o.Current {
+		hold = "RolloutHold"
+	}
+	if hold != "" {
+		a.desired, a.limited, a.limitedIs = o.Current, hold, true
 	}
 	return a
 }
 
-// metric returns what a metric asks for, and false where it cannot be computed.
-func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, bool) {
-	sample, request := map[string]*big.Int{}, map[string]*big.Int{}
-	unready, missing, aside := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, r := range o.Replicas {
-		u := r.CPU
-		if m.Source.Resource == hpa.Memory {
-			u = r.Memory
-		}
-		if u.RequestMissing != "" && m.Type == hpa.Utilization {
-			return 0, false
-		}
-		request[r.Name] = thousandths(m, u.Request)
-		if r.Deleting || r.Phase == cluster.PhaseFailed {
+// propose asks every metric, and takes the highest proposal. It remembers the good ones.
+func (w *twin) propose(o hpa.Observation, now time.Time, a *twinAnswer) (int32, bool) {
+	var all []int32
+	var firstGap, firstStandIn string
+	computed := false
+	good := map[hpa.Source]hpa.Good{}
+	for _, m := range w.policy.Metrics {
+		n, failed := w.metric(m, o, now)
+		f := m.Fallback
+		if failed == "" {
+			computed = true
+			all = append(all, n)
+			if f != nil && f.Type == hpa.FallbackLastGood {
+				good[m.Source] = hpa.Good{At: now, Replicas: max(n, good[m.Source].Replicas, 0)}
+			}
 			continue
 		}
-		crashing := r.CrashLooping && w.policy.Health.CrashLoopIsNoCapacity
+		if f == nil {
+			firstGap = first(firstGap, failed)
+			continue
+		}
+		firstStandIn = first(firstStandIn, failed)
+		least := int32(0)
+		if w.taken {
+			least = o.Current
+		}
+		last, known := w.good[m.Source]
 		switch {
-		case r.Phase == cluster.PhasePending:
-			unready[r.Name] = true
-		case crashing:
-			unready[r.Name], aside[r.Name] = true, true
-		case !u.Known:
-			missing[r.Name] = true
-		case m.Source.Resource == hpa.CPU && w.young(r, now):
-			unready[r.Name] = true
+		case f.Type == hpa.FallbackReplicas:
+			all = append(all, max(f.Replicas, least))
+		case f.Type == hpa.FallbackLastGood && known && now.Sub(last.At) <= f.For:
+			all = append(all, max(last.Replicas, least))
 		default:
-			sample[r.Name] = thousandths(m, u.Value)
+			all = append(all, o.Current)
 		}
 	}
-	if o.Unavailable != "" || len(sample) == 0 {
-		return 0, false
+	for s, g := range good {
+		w.good[s] = g
 	}
-	ready := len(sample)
-	ratio, ok := twinRatio(m, sample, request)
-	if !ok {
-		return 0, false
-	}
-	if len(missing) == 0 && (len(unready) == 0 || ratio <= 1) {
-		if w.near(ratio) {
-			return o.Current, true
+	// Behind a proposal of 0 the next one takes its place, even a lower one.
+	highest := int32(0)
+	for _, n := range all {
+		if highest == 0 || n > highest {
+			highest = n
 		}
 	}
-	if len(missing) == 0 && (len(unready) == 0 || ratio == 1 || ratio < 1 && len(aside) == 0) {
-		return twinCeil(ratio, ready), true
+	a.active, a.acts = "ValidMetricFound", computed
+	if !computed || (firstGap != "" && highest < o.Current) {
+		a.active, a.acts = first(firstGap, firstStandIn), false
 	}
-	for name := range missing {
-		switch {
-		case ratio > 1:
-			sample[name] = new(big.Int)
-		case ratio < 1 && m.Type == hpa.AverageValue:
-			sample[name] = thousandths(m, m.Target)
-		case ratio < 1:
-			full := new(big.Int).Mul(request[name], big.NewInt(max(100, m.Target)))
-			sample[name] = full.Quo(full, big.NewInt(100))
-		}
-	}
-	for name := range unready {
-		if ratio > 1 {
-			sample[name] = new(big.Int)
-		}
-	}
-	for _, r := range o.Replicas {
-		if !aside[r.Name] || ratio >= 1 {
-			continue
-		}
-		u := r.CPU
-		if m.Source.Resource == hpa.Memory {
-			u = r.Memory
-		}
-		full := thousandths(m, m.Target)
-		if m.Type == hpa.Utilization {
-			full = new(big.Int).Mul(request[r.Name], big.NewInt(max(100, m.Target)))
-			full.Quo(full, big.NewInt(100))
-		}
-		if used := thousandths(m, u.Value); u.Known && used.Cmp(full) > 0 {
-			full = used
-		}
-		sample[r.Name] = full
-	}
-	again, ok := twinRatio(m, sample, request)
-	if !ok {
-		return 0, false
-	}
-	n := twinCeil(again, len(sample))
-	turned := (ratio < 1) != (again < 1) || (again < 1 && n > o.Current) || (again > 1 && n < o.Current)
-	if w.near(again) || turned {
-		return o.Current, true
-	}
-	return n, true
+	return max(highest, 0), len(all) > 0 && (firstGap == "" || highest >= o.Current)
 }
 
-// young says whether a replica's CPU does not count.
-func (w *twin) young(r hpa.Replica, now time.Time) bool {
-	if !r.ReadyKnown || r.StartedAt.IsZero() {
-		return true
+func first(a, b string) string {
+	if a != "" {
+		return a
 	}
-	isFalse := !r.Ready && !r.ReadyUnknown
-	if now.Sub(r.StartedAt) < w.policy.CPUInitializationPeriod {
-		return isFalse || r.CPU.At.Sub(r.ReadySince) < r.CPU.Window
-	}
-	return isFalse && r.ReadySince.Sub(r.StartedAt) < w.policy.InitialReadinessDelay
-}
-
-func (w *twin) near(ratio float64) bool {
-	below, above := w.policy.Tolerance, w.policy.Tolerance
-	if b := w.policy.Behavior; b != nil {
-		if b.ScaleDown != nil && b.ScaleDown.Tolerance != nil {
-			below = *b.ScaleDown.Tolerance
-		}
-		if b.ScaleUp != nil && b.ScaleUp.Tolerance != nil {
-			above = *b.ScaleUp.Tolerance
-		}
-	}
-	return ratio >= 1-below && ratio <= 1+above
+	return b
 }
 
 func (w *twin) stabilize(proposal, current int32, now time.Time, a *twinAnswer) int32 {
@@ -235,31 +226,29 @@ func (w *twin) stabilize(proposal, current int32, now time.Time, a *twinAnswer) 
 	return stable
 }
 
-func (w *twin) limit(n, current int32, now time.Time) (int32, string) {
-	p := &w.policy
-	lowest, highest := int64(p.Min), int64(p.Max)
-	under, over := "TooFewReplicas", "TooManyReplicas"
-	tighten := func(rate int64, upwards bool) {
-		switch {
-		case upwards && rate < highest:
-			highest, over = max(rate, int64(current)), "ScaleUpLimit"
-		case !upwards && rate > lowest:
-			lowest, under = min(rate, int64(current)), "ScaleDownLimit"
-		}
-		if highest == int64(p.Max) {
-			over = "TooManyReplicas"
-		}
-		if lowest == int64(p.Min) {
-			under = "TooFewReplicas"
-		}
-	}
+// limit applies the rate limits and the bounds. The reason is empty where none of them had to.
+func (w *twin) limit(n int32, o hpa.Observation, now time.Time) (int32, string) {
+	p, current := &w.policy, o.Current
+	least, under := w.least(o)
+	lowest, highest, over := int64(least), int64(p.Max), "TooManyReplicas"
 	switch {
 	case p.Behavior == nil:
-		tighten(max(2*int64(current), 4), true)
+		if double := max(2*int64(current), 4); double < highest {
+			highest, over = double, "ScaleUpLimit"
+		}
 	case n > current:
-		tighten(w.rate(p.Behavior.ScaleUp, true, current, now), true)
+		if current == 0 {
+			lowest = 0 // nothing looks at the minimum on the way up
+		}
+		if rate := max(w.rate(p.Behavior.ScaleUp, true, current, now), int64(current)); rate < highest {
+			highest, over = rate, "ScaleUpLimit"
+		}
 	case n < current:
-		tighten(w.rate(p.Behavior.ScaleDown, false, current, now), false)
+		if rate := min(w.rate(p.Behavior.ScaleDown, false, current, now), int64(current)); rate > lowest {
+			lowest, under = rate, "ScaleDownLimit"
+		}
+	case current == 0:
+		return n, ""
 	}
 	switch {
 	case int64(n) < lowest:
@@ -357,32 +346,4 @@ func (w *twin) applied(from, to int32, now time.Time) {
 	if victim >= 0 {
 		(*list)[victim].gone, (*list)[victim].next = true, len(*list)-1
 	}
-}
-
-func thousandths(m hpa.Metric, v int64) *big.Int {
-	if m.Source.Resource == hpa.Memory {
-		return new(big.Int).Mul(big.NewInt(v), big.NewInt(1000))
-	}
-	return big.NewInt(v)
-}
-
-func twinRatio(m hpa.Metric, sample, request map[string]*big.Int) (float64, bool) {
-	usage, requests := new(big.Int), new(big.Int)
-	for name, v := range sample {
-		usage.Add(usage, v)
-		requests.Add(requests, request[name])
-	}
-	if m.Type == hpa.AverageValue {
-		average := usage.Quo(usage, big.NewInt(int64(len(sample))))
-		return float64(average.Int64()) / float64(thousandths(m, m.Target).Int64()), true
-	}
-	if requests.Sign() == 0 {
-		return 0, false
-	}
-	usage.Mul(usage, big.NewInt(100))
-	return float64(usage.Quo(usage, requests).Int64()) / float64(m.Target), true
-}
-
-func twinCeil(ratio float64, n int) int32 {
-	return int32(min(math.Ceil(ratio*float64(n)), math.MaxInt32))
 }
