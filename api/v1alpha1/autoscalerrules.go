@@ -117,12 +117,12 @@ type AutoscalerHealth struct {
 	// +optional
 	// +kubebuilder:default=true
 	OOMKilledIsNotCapacity *bool `json:"oomKilledIsNotCapacity,omitempty"`
-	// oomWindow is how long an OOM kill counts. 0s to 24h.
+	// oomWindow is how long an OOM kill counts. More than 0s, at most 1h.
 	// +optional
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) <= duration('24h')",messageExpression="'oomWindow is ' + self + ', it must be a duration of 0s to 24h, such as 30s or 5m'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('1h')",messageExpression="'oomWindow is ' + self + ', it must be a duration of more than 0s and at most 1h, such as 30s or 5m'"
 	OOMWindow *metav1.Duration `json:"oomWindow,omitempty"`
 	// failingIsNotCapacity counts a replica of a new revision that fails as not ready, for every metric.
 	// +optional

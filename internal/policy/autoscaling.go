@@ -23,6 +23,7 @@ const (
 	MinPeriod          = time.Second
 	MaxPeriod          = time.Hour
 
+	maxOOMWindow     = time.Hour
 	maxMemorySettle  = time.Hour
 	maxFallback      = 24 * time.Hour
 	maxQuery         = 4096 // characters
@@ -161,7 +162,7 @@ func setHealth(p *hpa.HealthPolicy, h *v1alpha1.AutoscalerHealth, at *field.Path
 			*rule.to = *rule.given
 		}
 	}
-	errs := setDuration(&p.OOMWindow, h.OOMWindow, 0, MaxTiming, at.Child("oomWindow"))
+	errs := setDuration(&p.OOMWindow, h.OOMWindow, time.Nanosecond, maxOOMWindow, at.Child("oomWindow"))
 	return append(errs, setDuration(&p.MemorySettle, h.MemorySettle, 0, maxMemorySettle, at.Child("memorySettle"))...)
 }
 

@@ -208,7 +208,7 @@ func readIdentifier(of hpa.SourceType, id *autoscalingv2.MetricIdentifier, at *f
 	if id.Selector != nil {
 		selector, err := metav1.LabelSelectorAsSelector(id.Selector)
 		if err != nil {
-			return out, append(errs, field.Invalid(at.Child("selector"), metav1.FormatLabelSelector(id.Selector), err.Error()))
+			return out, append(errs, field.Invalid(at.Child("selector"), field.OmitValueType{}, err.Error()))
 		}
 		out.Selector = selector.String()
 	}

@@ -54,60 +54,6 @@ func TestAnAutoscalerWithoutMoreHasKubernetesDefaults(t *testing.T) {
 	}
 }
 
-func TestEveryFieldOfAnAutoscalerReachesTheEngine(t *testing.T) {
-	t.Parallel()
-	f := parse(t, autoscaler(`
-  minReplicas: 2
-  maxReplicas: 10
-  mode: DryRun
-  metrics:
-  - type: Resource
-    resource: {name: cpu, target: {type: AverageValue, averageValue: 0.5}}
-  - type: Resource
-    resource: {name: memory, target: {type: AverageValue, averageValue: 256Mi}}
-  - type: Resource
-    resource: {name: memory, target: {type: Utilization, averageUtilization: 70}}
-  behavior:
-    scaleUp:
-      stabilizationWindowSeconds: 0
-      selectPolicy: Min
-      tolerance: 0.05
-      policies: [{type: Pods, value: 4, periodSeconds: 15}, {type: Percent, value: 100, periodSeconds: 60}]
-    scaleDown: {stabilizationWindowSeconds: 60}
-  timing: {cpuInitializationPeriod: 0s, initialReadinessDelay: 1m30s}
-  health: {holdScaleDownOnIncident: false, crashLoopIsNotCapacity: false}
-`))
-	got, err := Autoscaling(&f.Autoscalers[0].Spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := hpa.Policy{
-		Min: 2, Max: 10,
-		Metrics: []hpa.Metric{
-			{Source: hpa.OfResource(hpa.CPU), Type: hpa.AverageValue, Target: 500},
-			{Source: hpa.OfResource(hpa.Memory), Type: hpa.AverageValue, Target: 256 << 20},
-			{Source: hpa.OfResource(hpa.Memory), Type: hpa.Utilization, Target: 70},
-		},
-		Behavior: &hpa.Behavior{
-			ScaleUp: &hpa.Rules{
-				StabilizationWindow: new(time.Duration(0)), Select: hpa.SelectMin, Tolerance: new(0.05),
-				Limits: []hpa.RateLimit{
-					{Type: hpa.LimitReplicas, Value: 4, Period: 15 * time.Second},
-					{Type: hpa.LimitPercent, Value: 100, Period: time.Minute},
-				},
-			},
-			ScaleDown: &hpa.Rules{StabilizationWindow: new(time.Minute)},
-		},
-		Tolerance: 0.1, DownscaleStabilization: 5 * time.Minute, InitialReadinessDelay: 90 * time.Second,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	if mode, err := Mode(&f.Autoscalers[0].Spec); mode != control.DryRun || err != nil {
-		t.Errorf("Mode = %s, %v", mode, err)
-	}
-}
-
 func TestAHealingPolicyReachesTheEngine(t *testing.T) {
 	t.Parallel()
 	f := parse(t, `
@@ -241,16 +187,16 @@ func TestTheAPIAllowsTheRemediesThatTheEngineAllows(t *testing.T) {
 func TestEveryFaultIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := Autoscaling(&v1alpha1.AutoscalerSpec{
-		MinReplicas: new(int32(0)), Mode: "Off", Metrics: []v1alpha1.MetricSpec{{Type: "Pods"}},
+		MinReplicas: new(int32(0)), Mode: "Off", Metrics: []v1alpha1.MetricSpec{{Type: "Disk"}},
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{
 		"spec.scaleTargetRef.kind: Required value", "spec.scaleTargetRef.name: Required value",
-		"spec.minReplicas: Invalid value: 0: must be at least 1", "spec.maxReplicas: Invalid value: 0",
+		"spec.minReplicas: Invalid value: 0: must be at least 1 unless there is a metric of type Object, External or Prometheus", "spec.maxReplicas: Invalid value: 0",
 		`spec.mode: Unsupported value: "Off": supported values: "Active", "DryRun", "Paused"`,
-		`spec.metrics[0].type: Unsupported value: "Pods": supported values: "Resource"`,
+		`spec.metrics[0].type: Unsupported value: "Disk": supported values: "Resource", "ContainerResource", "Pods", "Object", "External", "Prometheus"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %q", want, err)
