@@ -51,6 +51,7 @@ type contests struct {
 
 // contest is the struggle for one target.
 type contest struct {
+	touched time.Time // last
 	wrote   int32
 	wroteAt time.Time // zero once it is known what became of the write
 	reverts []time.Time
@@ -66,7 +67,7 @@ func (c *contests) wrote(key string, replicas int32, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for k, e := range c.targets { // those that say nothing any more
-		if now.Sub(later(e.wroteAt, e.until)) > 2*longestHold {
+		if now.Sub(e.touched) > 2*longestHold {
 			delete(c.targets, k)
 		}
 	}
@@ -75,7 +76,7 @@ func (c *contests) wrote(key string, replicas int32, now time.Time) {
 		e = &contest{}
 		c.targets[key] = e
 	}
-	e.wrote, e.wroteAt = replicas, now
+	e.wrote, e.wroteAt, e.touched = replicas, now, now
 }
 
 // overwritten reports whether the number is not the one that was last written, a while ago at most.
@@ -95,7 +96,7 @@ func (c *contests) reverted(key string, now time.Time, say func(wrote int32, unt
 	if e == nil {
 		return false
 	}
-	e.wroteAt = time.Time{}
+	e.wroteAt, e.touched = time.Time{}, now
 	e.reverts = slices.DeleteFunc(e.reverts, func(at time.Time) bool { return now.Sub(at) > revertWindow })
 	e.reverts = append(e.reverts, now)
 	if len(e.reverts) < maxReverts {
