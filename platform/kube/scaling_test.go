@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,10 +152,10 @@ func TestAnyKindWithAScale(t *testing.T) {
 	})
 	p := w.start(t, nil)
 	a := only(t, p, "widget")
-	var reads int
+	var reads atomic.Int32
 	w.Hook(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/widgets/web/scale") && r.Method == http.MethodGet {
-			reads++
+			reads.Add(1)
 		}
 		return false
 	})
@@ -164,8 +165,8 @@ func TestAnyKindWithAScale(t *testing.T) {
 			t.Fatalf("observation is %+v, %v", obs, err)
 		}
 	}
-	if reads != 1 {
-		t.Errorf("the scale was read %d times within a second", reads)
+	if n := reads.Load(); n != 1 {
+		t.Errorf("the scale was read %d times within a second", n)
 	}
 	if err := p.Scale(t.Context(), a, hpa.Recommendation{At: w.now, Current: 3, Desired: 4}); err != nil {
 		t.Fatal(err)
@@ -340,12 +341,11 @@ func TestReportAgainstOthersWrites(t *testing.T) {
 	w.autoscaler(t, "web", nil)
 	p := w.start(t, nil)
 	a := only(t, p, "web")
-	first := true
+	var refused atomic.Bool
 	w.Hook(func(rw http.ResponseWriter, r *http.Request) bool {
-		if !first || r.Method != http.MethodPut {
+		if r.Method != http.MethodPut || !refused.CompareAndSwap(false, true) {
 			return false
 		}
-		first = false
 		apitest.Refuse(rw, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
 		return true
 	})
@@ -354,7 +354,7 @@ func TestReportAgainstOthersWrites(t *testing.T) {
 	}
 	var stored v1alpha1.Autoscaler
 	w.Get(t, "autoscalers", "shop", "web", &stored)
-	if first || len(stored.Status.LastChanges) != 1 || stored.Status.DesiredReplicas != 4 {
+	if !refused.Load() || len(stored.Status.LastChanges) != 1 || stored.Status.DesiredReplicas != 4 {
 		t.Errorf("status after a conflict is %+v", stored.Status)
 	}
 	w.Remove(t, "autoscalers", "shop", "web")
