@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"gopkg.in/yaml.v3"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -16,14 +17,16 @@ import (
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/policy"
+	"github.com/homeostat/homeostat/internal/schedule"
 	"github.com/homeostat/homeostat/platform/local/spec"
 )
 
 // Config is what the configuration file says.
 type Config struct {
 	Service spec.Service
-	// Autoscalers of the service; at most one.
+	// Autoscalers of the service; at most one. Schedules are that one's.
 	Autoscalers []control.Autoscaler
+	Schedules   schedule.Set
 	// Policies for healing; the first that selects the service counts.
 	Policies []HealingPolicy
 }
@@ -55,7 +58,8 @@ func Load(path string) (Config, error) {
 
 // Read reads a stream of YAML documents: one Service of local.homeostat.dev/v1alpha1 (package spec), at most one Autoscaler and any
 // number of HealingPolicies of homeostat.dev/v1alpha1 (package policy), in any order. The namespace of the latter two is
-// left out or "local". An error names the line, the field, the value and what is allowed, one line for each fault.
+// left out or "local". Of an Autoscaler's metrics only those of type Resource can be served, and no appMetrics: the rest
+// comes from sources that only a cluster has. An error names the line, the field, the value and what is allowed, one line for each fault.
 func Read(r io.Reader) (Config, error) {
 	content, err := io.ReadAll(io.LimitReader(r, policy.MaxFileBytes+1))
 	if err != nil {
@@ -123,6 +127,12 @@ func (c *Config) addAutoscaler(a *v1alpha1.Autoscaler, at finder) error {
 	if err != nil {
 		return fmt.Errorf("line %d: %w", at(kind, a.Name), err)
 	}
+	if err := checkServed(a, at); err != nil {
+		return err
+	}
+	if c.Schedules, err = policy.Schedules(&a.Spec); err != nil {
+		return fmt.Errorf("line %d: %w", at(kind, a.Name), err)
+	}
 	t := a.Spec.ScaleTargetRef
 	switch {
 	case len(c.Autoscalers) > 0:
@@ -137,8 +147,23 @@ func (c *Config) addAutoscaler(a *v1alpha1.Autoscaler, at finder) error {
 	c.Autoscalers = append(c.Autoscalers, control.Autoscaler{
 		Ref:        cluster.Ref{Kind: kind, Namespace: Namespace, Name: a.Name},
 		Target:     cluster.Ref{Kind: t.Kind, Namespace: Namespace, Name: t.Name},
-		Generation: 1, Mode: mode, Policy: p,
+		Generation: 1, Mode: mode, Policy: p, Period: policy.Period(&a.Spec),
 	})
+	return nil
+}
+
+// checkServed refuses what an Autoscaler can say and this platform has no source for.
+func checkServed(a *v1alpha1.Autoscaler, at finder) error {
+	for i := range a.Spec.Metrics {
+		if t := a.Spec.Metrics[i].Type; t != autoscalingv2.ResourceMetricSourceType {
+			return fmt.Errorf("line %d: spec.metrics[%d].type: %q is not known here; allowed is %s: other metrics need a cluster",
+				at(v1alpha1.KindAutoscaler, a.Name, "spec", "metrics"), i, t, autoscalingv2.ResourceMetricSourceType)
+		}
+	}
+	if a.Spec.AppMetrics != nil {
+		return fmt.Errorf("line %d: spec.appMetrics: not known here; leave it out: the usage of the processes is read from the system",
+			at(v1alpha1.KindAutoscaler, a.Name, "spec", "appMetrics"))
+	}
 	return nil
 }
 

@@ -71,6 +71,22 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestReadTakesPeriodPauseAndSchedules(t *testing.T) {
+	c, err := local.Read(strings.NewReader(service + scaled + `  schedules: [{name: day, start: 0 8 * * *, end: 0 20 * * *, minReplicas: 3}]
+  timing: {syncPeriod: 10s}
+  pause: {scaleDown: true}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.Autoscalers[0]; a.Period != 10*time.Second || a.Policy.Pause != (hpa.Pause{ScaleDown: true}) {
+		t.Errorf("autoscaler %+v", a)
+	}
+	if f := c.Schedules.Floor(time.Date(2026, 1, 9, 12, 0, 0, 0, time.UTC)); f == nil || *f != (hpa.Floor{Replicas: 3, By: "schedule day"}) {
+		t.Errorf("at noon the schedules raise the minimum to %+v", f)
+	}
+}
+
 // An error names the line of the file, the field, the value and what is allowed.
 func TestReadErrors(t *testing.T) {
 	tests := []struct{ file, want string }{
@@ -90,6 +106,10 @@ func TestReadErrors(t *testing.T) {
 		{service + strings.Replace(scaled, "name: web}", "name: web, namespace: demo}", 1), `line 9: metadata.namespace: "demo" is not known here; allowed is local`},
 		{service + strings.Replace(scaled, "name: web}", "name: Web}", 1), `line 9: metadata.name: "Web" is no name`},
 		{service + scaled + strings.Replace(scaled, "name: web}", "name: two}", 1), `metadata.name: "two" is a second Autoscaler`},
+		{service + strings.Replace(scaled, "type: Resource\n    resource: {name", "type: ContainerResource\n    containerResource: {container: web, name", 1), `line 14: spec.metrics[0].type: "ContainerResource" is not known here; allowed is Resource: other metrics need a cluster`},
+		{service + scaled + "  - {type: Prometheus, prometheus: {query: up, target: {type: Value, value: 1}}}\n", `line 14: spec.metrics[1].type: "Prometheus" is not known here; allowed is Resource`},
+		{service + scaled + "  appMetrics: {port: 8080}\n", "line 17: spec.appMetrics: not known here; leave it out"},
+		{service + scaled + "  schedules: [{name: a, start: 0 25 * * *, end: '@daily', minReplicas: 3}]\n", `line 17: spec.schedules[0].start: Invalid value: "0 25 * * *"`},
 		{service + strings.Replace(healed, "remedy: Restart", "remedy: Reboot", 1), `spec.remedies[0].remedy: Unsupported value: "Reboot"`},
 		{service + strings.Replace(healed, "cooldown: 10s", "cooldown: soon", 1), `line 15: spec.cooldown: "soon" is not allowed`},
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -24,6 +25,7 @@ import (
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/schedule"
 	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/platform/local"
 	"github.com/homeostat/homeostat/platform/local/localtest"
@@ -128,9 +130,9 @@ func (w *world) get(path string) {
 type quiet struct{}
 
 func (quiet) Decided(control.Autoscaler, hpa.Observation, hpa.History, hpa.Recommendation, error) {}
-func (quiet) Incident(incident.Incident)                                             {}
-func (quiet) Acted(healing.Action, healing.Result, time.Time)                        {}
-func (quiet) Turned(string, time.Duration, error)                                    {}
+func (quiet) Incident(incident.Incident)                                                          {}
+func (quiet) Acted(healing.Action, healing.Result, time.Time)                                     {}
+func (quiet) Turned(string, time.Duration, error)                                                 {}
 
 // loops runs both engines on the platform as the controller does, until the test ends.
 func (w *world) loops() {
@@ -211,7 +213,11 @@ func TestScaleNeedsThePresentNumber(t *testing.T) {
 }
 
 func TestObserve(t *testing.T) {
-	w := start(t, nil)
+	day, err := schedule.Parse(schedule.Spec{Name: "day", Start: "0 8 * * *", End: "0 20 * * *", MinReplicas: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, func(c *local.Config) { c.Schedules = schedule.Set{day} })
 	w.ready(1)
 	var obs hpa.Observation
 	w.eventually("its usage is known", func() bool {
@@ -230,6 +236,12 @@ func TestObserve(t *testing.T) {
 	}
 	if obs, err := w.Observe(t.Context(), autoscaler, time.Now()); err != nil || obs.Incident != "x" {
 		t.Errorf("incident %q, %v", obs.Incident, err)
+	}
+	for hour, want := range map[int]*hpa.Floor{7: nil, 12: {Replicas: 2, By: "schedule day"}} {
+		obs, err := w.Observe(t.Context(), autoscaler, time.Date(2026, 1, 9, hour, 0, 0, 0, time.UTC))
+		if diff := cmp.Diff(want, obs.Floor); diff != "" || err != nil {
+			t.Errorf("the minimum at %d:00: %v, -want +got:\n%s", hour, err, diff)
+		}
 	}
 }
 

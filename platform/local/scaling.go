@@ -25,11 +25,14 @@ func (p *Platform) Autoscalers(context.Context) ([]control.Autoscaler, error) {
 	return slices.Clone(p.opts.Config.Autoscalers), nil
 }
 
-// Observe returns what the service's replicas use, and the incident that is open. It never fails: every autoscaler's
+// Observe returns what the service's replicas use, the minimum of the schedules, and the incident that is open. It never fails: every autoscaler's
 // target was checked when the configuration was read.
 func (p *Platform) Observe(_ context.Context, _ control.Autoscaler, now time.Time) (hpa.Observation, error) {
 	w := p.service.Workload()
-	obs := hpa.Observation{Current: w.Desired, Replicas: make([]hpa.Replica, len(w.Replicas))}
+	obs := hpa.Observation{
+		Current: w.Desired, Replicas: make([]hpa.Replica, len(w.Replicas)), StatusReplicas: int32(len(w.Replicas)), //nolint:gosec // few on one machine
+		Floor: p.opts.Config.Schedules.Floor(now),
+	}
 	for i := range w.Replicas {
 		obs.Replicas[i] = p.observe(&w.Replicas[i], now)
 	}
