@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const head = "apiVersion: homeostat.dev/v1alpha1\nkind: Autoscaler\nmetadata: {name: web}\n"
@@ -107,6 +108,13 @@ func FuzzParseFile(f *testing.F) {
 			p, err := Autoscaling(&got.Autoscalers[i].Spec)
 			if err != nil || p.Validate() != nil {
 				t.Errorf("a file was accepted whose Autoscaler is not: %v, %v", err, p.Validate())
+			}
+			set, err := Schedules(&got.Autoscalers[i].Spec)
+			if floor := set.Floor(time.Unix(1774749600, 0)); err != nil || (floor != nil && floor.Replicas > p.Max) {
+				t.Errorf("a file was accepted whose schedules are not: %v, %+v", err, floor)
+			}
+			if _, _, err := App(&got.Autoscalers[i].Spec); err != nil {
+				t.Errorf("a file was accepted whose app's page is not: %v", err)
 			}
 		}
 		for i := range got.HealingPolicies {
