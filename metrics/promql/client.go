@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -119,6 +121,8 @@ func valueOf(result model.Value) (Value, error) {
 			return Value{}, ErrNoSeries
 		case len(r) > 1:
 			return Value{}, fmt.Errorf("the query returns %d series, allowed is one", len(r))
+		case r[0] == nil:
+			return Value{}, errors.New("the answer of Prometheus cannot be read: a series of it is null")
 		case r[0].Histogram != nil:
 			return Value{}, errors.New("the query returns a histogram, allowed is a number")
 		}
@@ -147,13 +151,20 @@ func sentence(err error) error {
 	if e, ok := errors.AsType[*v1.Error](err); ok {
 		return ofAPI(e)
 	}
-	if e, ok := errors.AsType[*url.Error](err); ok {
+	e, unsent := errors.AsType[*url.Error](err)
+	if unsent {
 		err = e.Err // without the address, which says nothing that the configuration does not
 	}
 	if errors.Is(err, errTooLarge) || errors.Is(err, errToken) {
 		return err
 	}
-	return fmt.Errorf("there is no answer from Prometheus: %w", err)
+	_, network := errors.AsType[net.Error](err)
+	if unsent || network || errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("there is no answer from Prometheus: %w", err)
+	}
+	// The decoder says where in the answer it was, too, and quotes that.
+	said, _, _ := strings.Cut(err.Error(), ", error found in ")
+	return fmt.Errorf("the answer of Prometheus cannot be read: %s", clip(said))
 }
 
 // ofAPI translates the errors that Prometheus, or what stands before it, answers with.
