@@ -64,6 +64,17 @@ unit: ## unit tests of the product and of the lab's tool, with -race
 	go test -race -shuffle=on ./...
 	cd lab && go vet ./... && go test -race -shuffle=on ./...
 
+# The real controller of Kubernetes beside ours; the first build of it takes some minutes.
+SYNCS ?= 200000
+SEED ?= 1
+.PHONY: differential
+differential: ## hold every sync against the controller of Kubernetes; SYNCS=200000 SEED=1
+	cd hpa/differential && go vet ./... && go test -count=1 -v -timeout 60m . -syncs=$(SYNCS) -seed=$(SEED)
+
+.PHONY: differential-long
+differential-long: ## the same with 5 million syncs of seeds that nobody has seen
+	cd hpa/differential && go test -count=1 -v -timeout 12h . -syncs=5000000 -seed=$$(date +%s)000000
+
 .PHONY: lint
 lint: ## golangci-lint over the product and the lab's tool
 	@mkdir -p bin
@@ -78,6 +89,14 @@ vuln: ## govulncheck
 .PHONY: e2e
 e2e: build ## end-to-end tests on a real node, the controller in its pod
 	E2E=$(E2E) hack/e2e.sh
+
+.PHONY: beside
+beside: ## beside the native HPA on a lab: three failures, who keeps the replicas; records and draws the curves
+	hack/beside.sh failures
+
+.PHONY: reaction
+reaction: ## beside the native HPA on a lab: seconds from a step of load to the write and to enough replicas
+	hack/beside.sh reaction
 
 .PHONY: verify
 verify: ## fail where generated files are stale or the code is not formatted
