@@ -1,6 +1,6 @@
 // Package cli is the command line: flags and arguments in, one call into the wiring or the printing, an exit code out.
 //
-// The exit codes: 0 done, 1 it did not work, 2 the call was wrong. Errors go to standard error as one line. The package decides nothing
+// The exit codes: 0 done, 1 it did not work (or replay found a difference), 2 the call was wrong. Errors go to standard error as one line. The package decides nothing
 // and prints through package report.
 package cli
 
@@ -18,9 +18,6 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-// errUsage marks an error of the call, which exits with 2.
-var errUsage = errors.New("usage")
-
 // Run runs the command line and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
@@ -28,19 +25,17 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var ended exitError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &ended):
-		return ended.code
-	case errors.Is(err, errUsage):
-		_, _ = fmt.Fprintf(stderr, "homeostat: %v\n", err) // there is nowhere else to say it
-		return 2
-	default:
-		_, _ = fmt.Fprintf(stderr, "homeostat: %v\n", err) // there is nowhere else to say it
-		return 1
 	}
+	if ended, ok := errors.AsType[exitError](err); ok {
+		return ended.code
+	}
+	_, _ = fmt.Fprintf(stderr, "homeostat: %v\n", err) // there is nowhere else to say it
+	if _, ok := errors.AsType[usageError](err); ok {
+		return 2
+	}
+	return 1
 }
 
 // exitError is the exit code of a command that has said itself what there is to say.
@@ -48,11 +43,10 @@ type exitError struct{ code int }
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// usageError is an error of the call.
+// usageError is an error of the call, which exits with 2.
 type usageError struct{ msg string }
 
-func (e usageError) Error() string        { return e.msg }
-func (e usageError) Is(target error) bool { return target == errUsage }
+func (e usageError) Error() string { return e.msg }
 
 func usagef(format string, args ...any) error { return usageError{msg: fmt.Sprintf(format, args...)} }
 
@@ -71,7 +65,7 @@ func newRoot() *cobra.Command {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newExplain(), newIncidents(), newAdopt(), newDemo(), newDemoApp(), newVersion())
+	root.AddCommand(newRun(), newExplain(), newIncidents(), newReplay(), newAdopt(), newDemo(), newDemoApp(), newVersion())
 	return root
 }
 

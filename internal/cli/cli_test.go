@@ -33,7 +33,13 @@ func TestWrongCallsExitWithTwoAndSayWhatIsAllowed(t *testing.T) {
 	}{
 		{[]string{"explain"}, []string{"one argument", "autoscaler/web"}},
 		{[]string{"explain", "web"}, []string{`"web"`, "autoscaler/NAME"}},
-		{[]string{"explain", "deployment/web"}, []string{`"deployment/web"`, "autoscaler/NAME"}},
+		{[]string{"explain", "deployment/web"}, []string{`"deployment/web"`, "autoscaler/NAME", "hpa/NAME"}},
+		{[]string{"explain", "hpa/web", "--state", "x"}, []string{"--state", "HorizontalPodAutoscalers"}},
+		{[]string{"explain", "as/web", "--state", "x", "--controller", "http://x"}, []string{"--state", "--controller"}},
+		{[]string{"explain", "as/web", "--controller", "localhost:8080"}, []string{`"localhost:8080"`, "http://127.0.0.1:8080"}},
+		{[]string{"replay"}, []string{"one file", "standard input"}},
+		{[]string{"replay", "x", "-o", "csv"}, []string{`"csv"`, "yaml"}},
+		{[]string{"replay", "x", "--policy", bad}, []string{"--policy", "line 1", "apiVersion"}},
 		{[]string{"incidents", "a", "b"}, []string{"at most one name", "2"}},
 		{[]string{"incidents", "-o", "xml"}, []string{`"xml"`, "json"}},
 		{[]string{"incidents", "-A", "-n", "demo"}, []string{"--namespace", "--all-namespaces"}},
@@ -66,7 +72,7 @@ func TestWithoutAClusterTheOtherWaysAreNamed(t *testing.T) {
 
 func TestHelpAndVersionWork(t *testing.T) {
 	code, stdout, _ := call(t, "--help")
-	for _, w := range []string{"run", "explain", "incidents", "demo"} {
+	for _, w := range []string{"run", "explain", "incidents", "replay", "adopt", "demo"} {
 		if !strings.Contains(stdout, "  "+w+" ") {
 			t.Errorf("help does not list %s:\n%s", w, stdout)
 		}

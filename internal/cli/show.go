@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/report"
@@ -32,83 +34,71 @@ func (f *sourceFlags) add(cmd *cobra.Command) {
 	fl.StringVarP(&f.namespace, "namespace", "n", "", "namespace; default: the context's")
 	fl.BoolVarP(&f.all, "all-namespaces", "A", false, "every namespace")
 	fl.StringVar(&f.state, "state", "", "read the state folder of a local run instead of a cluster")
-	fl.StringVarP(&f.output, "output", "o", "", "json for machines; default: text for people")
+	addOutput(cmd, &f.output)
 }
 
-// open returns the reader and the namespace to read.
-func (f *sourceFlags) open() (reader, string, error) {
-	if f.output != "" && f.output != "json" {
-		return nil, "", usagef("--output %q is not allowed: json, or leave it out", f.output)
+// addOutput adds the flag that all commands have which print for people and for machines.
+func addOutput(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVarP(to, "output", "o", "", "json or yaml for machines; default: text for people")
+}
+
+func checkOutput(output string) error {
+	if !slices.Contains([]string{"", "json", "yaml"}, output) {
+		return usagef("--output %q is not allowed: json, yaml, or leave it out", output)
+	}
+	return nil
+}
+
+// printed prints v for machines, or calls people where nothing else is asked for.
+func printed(cmd *cobra.Command, output string, v any, people func(w io.Writer) error) error {
+	switch w := cmd.OutOrStdout(); output {
+	case "json":
+		return report.JSON(w, v)
+	case "yaml":
+		return report.YAML(w, v)
+	default:
+		return people(w)
+	}
+}
+
+// check refuses flags that are not allowed.
+func (f *sourceFlags) check() error {
+	if err := checkOutput(f.output); err != nil {
+		return err
 	}
 	if f.all && f.namespace != "" {
-		return nil, "", usagef("--namespace %q and --all-namespaces exclude each other", f.namespace)
+		return usagef("--namespace %q and --all-namespaces exclude each other", f.namespace)
 	}
-	if f.state != "" {
-		r, err := openState(f.state)
-		return r, "", err
-	}
-	rest, ns, err := restConfig(f.kubeconfig, f.context)
-	if err != nil {
-		return nil, "", err
-	}
+	return nil
+}
+
+// cluster returns how the cluster is reached, and the namespace to read.
+func (f *sourceFlags) cluster() (*rest.Config, string, error) {
+	cfg, ns, err := restConfig(f.kubeconfig, f.context)
 	if f.namespace != "" {
 		ns = f.namespace
 	}
 	if f.all {
 		ns = ""
 	}
-	r, err := openCluster(rest)
+	return cfg, ns, err
+}
+
+// open returns the reader and the namespace to read.
+func (f *sourceFlags) open() (reader, string, error) {
+	if err := f.check(); err != nil {
+		return nil, "", err
+	}
+	if f.state != "" {
+		r, err := openState(f.state)
+		return r, "", err
+	}
+	cfg, ns, err := f.cluster()
+	if err != nil {
+		return nil, "", err
+	}
+	r, err := openCluster(cfg)
 	return r, ns, err
-}
-
-func newExplain() *cobra.Command {
-	var f sourceFlags
-	cmd := &cobra.Command{
-		Use:     "explain autoscaler/NAME",
-		Short:   "Say why a workload has the number of replicas that it has",
-		Example: "  homeostat explain autoscaler/web -n demo\n  homeostat explain autoscaler/web -o json",
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("explain takes one argument such as autoscaler/web, got %d", len(args))
-			}
-			kind, name, found := strings.Cut(args[0], "/")
-			if !found || name == "" || !slices.Contains([]string{"autoscaler", "autoscalers", "as"}, kind) {
-				return usagef("explain %q is not allowed: autoscaler/NAME", args[0])
-			}
-			r, ns, err := f.open()
-			if err != nil {
-				return err
-			}
-			list, err := r.Autoscalers(cmd.Context(), ns)
-			if err != nil {
-				return err
-			}
-			named := slices.DeleteFunc(slices.Clone(list), func(a report.Autoscaler) bool { return a.Ref.Name != name })
-			if len(named) == 0 {
-				return fmt.Errorf("autoscaler %q not found%s; there %s", name, in(ns), names(list))
-			}
-			return f.printAutoscalers(cmd, named)
-		},
-	}
-	f.add(cmd)
-	return cmd
-}
-
-// printAutoscalers prints one, or with --all-namespaces every one of that name.
-func (f *sourceFlags) printAutoscalers(cmd *cobra.Command, list []report.Autoscaler) error {
-	for _, a := range list {
-		var err error
-		if f.output == "json" {
-			err = report.JSON(cmd.OutOrStdout(), a)
-		} else {
-			err = report.Explain(cmd.OutOrStdout(), a, time.Now())
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func in(ns string) string {
@@ -118,15 +108,12 @@ func in(ns string) string {
 	return fmt.Sprintf(" in namespace %q", ns)
 }
 
-// names says which autoscalers there are, because a typing error is the usual reason for asking for one that is not.
-func names(list []report.Autoscaler) string {
-	if len(list) == 0 {
+// names says which there are, because a typing error is the usual reason for asking for one that is not.
+func names(all []string) string {
+	if len(all) == 0 {
 		return "are none"
 	}
-	var all []string
-	for _, a := range list {
-		all = append(all, a.Ref.Name)
-	}
+	all = slices.Clone(all)
 	slices.Sort(all)
 	return "are " + strings.Join(slices.Compact(all), ", ")
 }
@@ -161,10 +148,7 @@ func newIncidents() *cobra.Command {
 			if i < 0 {
 				return fmt.Errorf("incident %q not found%s; `homeostat incidents` lists them", args[0], in(ns))
 			}
-			if f.output == "json" {
-				return report.JSON(cmd.OutOrStdout(), list[i])
-			}
-			return report.Incident(cmd.OutOrStdout(), list[i], time.Now())
+			return printed(cmd, f.output, list[i], func(w io.Writer) error { return report.Incident(w, list[i], time.Now()) })
 		},
 	}
 	f.add(cmd)
@@ -173,11 +157,8 @@ func newIncidents() *cobra.Command {
 }
 
 func (f *sourceFlags) printList(cmd *cobra.Command, list []incident.Incident) error {
-	if f.output == "json" {
-		if list == nil {
-			list = []incident.Incident{} // an empty list, not null
-		}
-		return report.JSON(cmd.OutOrStdout(), list)
+	if list == nil {
+		list = []incident.Incident{} // for machines an empty list, not null
 	}
-	return report.Incidents(cmd.OutOrStdout(), list, time.Now())
+	return printed(cmd, f.output, list, func(w io.Writer) error { return report.Incidents(w, list, time.Now()) })
 }

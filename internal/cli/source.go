@@ -89,7 +89,7 @@ func describe(a *v1alpha1.Autoscaler) report.Autoscaler {
 		Ref:    cluster.Ref{Kind: "Autoscaler", Namespace: a.Namespace, Name: a.Name},
 		Target: cluster.Ref{Kind: t.Kind, Namespace: a.Namespace, Name: t.Name},
 		Mode:   cmp.Or(string(a.Spec.Mode), string(v1alpha1.ModeActive)),
-		Min:    1, Max: a.Spec.MaxReplicas,
+		Min:    1, Max: a.Spec.MaxReplicas, Source: report.FromStatus,
 	}
 	if a.Spec.MinReplicas != nil {
 		out.Min = *a.Spec.MinReplicas
@@ -98,7 +98,7 @@ func describe(a *v1alpha1.Autoscaler) report.Autoscaler {
 		out.Decision = &rec
 	}
 	for _, c := range a.Status.LastChanges {
-		out.Changes = append(out.Changes, report.Change{At: c.Time.Time, From: c.From, To: c.To, Reason: c.Reason, Message: c.Message})
+		out.Changes = append(out.Changes, report.Change{At: c.Time.Time, From: c.From, To: c.To, Reason: c.Reason, Message: c.Message, Written: true})
 	}
 	out.Conditions = record.Conditions(a.Status.Conditions)
 	return out
@@ -118,12 +118,12 @@ func openState(dir string) (reader, error) {
 func (r inState) Autoscalers(context.Context, string) ([]report.Autoscaler, error) {
 	var out []report.Autoscaler
 	for _, a := range r.state.Autoscalers() {
-		one := report.Autoscaler{Ref: a.Ref, Target: a.Target, Mode: string(a.Mode), Min: a.Min, Max: a.Max, Decision: a.Decision}
+		one := report.Autoscaler{Ref: a.Ref, Target: a.Target, Mode: string(a.Mode), Min: a.Min, Max: a.Max, Source: report.FromState, Decision: a.Decision, Error: a.Error}
 		if a.Decision != nil {
 			one.Conditions = slices.Clone(a.Decision.Conditions)
 		}
 		for _, c := range a.Changes {
-			one.Changes = append(one.Changes, report.Change{At: c.At, From: c.From, To: c.To, Reason: string(c.Reason), Message: c.Message})
+			one.Changes = append(one.Changes, report.Change{At: c.At, From: c.From, To: c.To, Reason: string(c.Reason), Message: c.Message, Written: true})
 		}
 		out = append(out, one)
 	}

@@ -27,7 +27,8 @@ func (e *LineError) Unwrap() error { return e.Err }
 
 // Read yields the records of a journal in their order. A bad line is yielded as a *LineError, and reading goes on behind it; an error of
 // r itself ends it. Empty lines are left out, and so is a last line without its end that cannot be read: its writer was cut off, or is
-// still at it. Fields that are not known are left out, because a journal may be of a later version.
+// still at it. Lines of the controller's own log are left out, for whoever reads both from one stream, and fields that are not known, because
+// a journal may be of a later version.
 func Read(r io.Reader) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		in := bufio.NewReaderSize(r, 1<<16)
@@ -41,6 +42,9 @@ func Read(r io.Reader) iter.Seq2[Record, error] {
 				continue
 			}
 			rec, err := parse(line)
+			if errors.Is(err, errLog) {
+				continue
+			}
 			if err != nil {
 				if ended {
 					return
@@ -69,14 +73,25 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
+// errLog says that a line is one of a log in JSON.
+var errLog = errors.New("a line of a log")
+
 // parse reads one line and checks that it has what its kind says.
 func parse(line []byte) (Record, error) {
 	if len(line) > MaxLine {
 		return Record{}, fmt.Errorf("longer than %d bytes, which is what is allowed", MaxLine)
 	}
-	var r Record
-	if err := json.Unmarshal(line, &r); err != nil {
+	var both struct {
+		Record
+		Level string `json:"level"`
+		Msg   string `json:"msg"`
+	}
+	if err := json.Unmarshal(line, &both); err != nil {
 		return Record{}, err
+	}
+	r := both.Record
+	if r.Kind == "" && both.Level != "" && both.Msg != "" {
+		return Record{}, errLog
 	}
 	has := map[Kind]bool{Decision: r.Decision != nil, Incident: r.Incident != nil, Action: r.Action != nil}
 	there, known := has[r.Kind]

@@ -52,6 +52,10 @@ func TestAJournalIsReadLineByLine(t *testing.T) {
 			[]string{`line 1: incident: is missing, a line of kind "incident" must have it`},
 		},
 		{"no time", strings.Replace(line, `"time":"2026-03-01T12:00:00Z",`, "", 1), []string{"line 1: time: is missing"}},
+		{
+			"the log of the controller between", named("a") + `{"time":"2026-03-01T12:00:00Z","level":"INFO","msg":"scaled","from":2}` + "\n" + named("b"),
+			[]string{"a", "b"},
+		},
 		{"a field of a later version", strings.Replace(named("a"), `"kind":"decision"`, `"kind":"decision","colour":"blue"`, 1), []string{"a"}},
 		{
 			"a line that is too long", named("a") + `"` + strings.Repeat("x", MaxLine) + "\"\n" + named("c"),

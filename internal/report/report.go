@@ -1,7 +1,8 @@
-// Package report prints autoscalers and incidents for people, and as the documented machine output.
+// Package report prints autoscalers, incidents and replays for people, and as the documented machine output.
 //
 // It writes to a given io.Writer, takes the time as an argument and fetches nothing. The text is made to be read by somebody who was
-// just woken up: first what is the matter, then why, then the details. It may change from one version to the next; the JSON is the contract.
+// just woken up: first what is the matter, then why, then the details. It fits 80 columns
+// where the names do, has no colour, and may change from one version to the next; the JSON is the contract.
 package report
 
 import (
@@ -12,34 +13,12 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/homeostat/homeostat/hpa"
-	"github.com/homeostat/homeostat/internal/cluster"
 )
-
-// Autoscaler is one autoscaler as `homeostat explain` shows it, on every platform.
-type Autoscaler struct {
-	Ref    cluster.Ref `json:"ref"`
-	Target cluster.Ref `json:"target"`
-	Mode   string      `json:"mode"`
-	Min    int32       `json:"minReplicas"`
-	Max    int32       `json:"maxReplicas"`
-	// Decision is the last one, nil where none was made yet.
-	Decision *hpa.Recommendation `json:"lastDecision,omitempty"`
-	// Changes are the last ones, newest first.
-	Changes []Change `json:"lastChanges,omitempty"`
-	// Conditions as the status has them.
-	Conditions []hpa.Condition `json:"conditions,omitempty"`
-}
-
-// Change is one change of the number of replicas.
-type Change struct {
-	At      time.Time `json:"at"`
-	From    int32     `json:"from"`
-	To      int32     `json:"to"`
-	Reason  string    `json:"reason"`
-	Message string    `json:"message"`
-}
 
 // JSON writes v as indented JSON with a newline at the end.
 func JSON(w io.Writer, v any) error {
@@ -51,27 +30,16 @@ func JSON(w io.Writer, v any) error {
 	return nil
 }
 
-// Explain prints one autoscaler: what it does now and every step of why.
-func Explain(w io.Writer, a Autoscaler, now time.Time) error {
-	p := &printer{w: w, loc: now.Location()}
-	p.line("%s scales %s between %d and %d (%s)", a.Ref, a.Target, a.Min, a.Max, a.Mode)
-	if a.Decision == nil {
-		p.line("\nNo decision yet.")
-		p.conditions(a.Conditions)
-		return p.err
+// YAML writes v as YAML, with the field names of its JSON.
+func YAML(w io.Writer, v any) error {
+	out, err := yaml.Marshal(v)
+	if err == nil {
+		_, err = w.Write(out)
 	}
-	d := a.Decision
-	verdict := fmt.Sprintf("stays at %d", d.Current)
-	if d.Change() {
-		verdict = fmt.Sprintf("%d → %d", d.Current, d.Desired)
+	if err != nil {
+		return fmt.Errorf("write yaml: %w", err)
 	}
-	p.line("\n%s  %s, decided %s ago", verdict, d.Reason, ago(now, d.At))
-	p.line("  %s", d.Message)
-	p.proposals(d.Metrics)
-	p.steps(d.Steps)
-	p.changes(a.Changes, now)
-	p.conditions(a.Conditions)
-	return p.err
+	return nil
 }
 
 // printer writes lines until the first error.
@@ -101,63 +69,90 @@ func (p *printer) table(rows [][]string) {
 	p.err = tw.Flush()
 }
 
-func (p *printer) proposals(list []hpa.MetricProposal) {
-	if len(list) == 0 {
-		return
-	}
-	p.line("\nMetrics")
-	rows := [][]string{{"  METRIC", "NOW", "TARGET", "READY", "NOT READY", "MISSING", "IGNORED", "PROPOSES"}}
-	for _, m := range list {
-		proposes := count(m.Replicas)
-		if m.Err != "" {
-			proposes = "-"
-		}
-		rows = append(rows, []string{
-			"  " + string(m.Metric.Source.Resource), nowOf(m), Quantity(m.Metric, m.Metric.Target), count(m.Ready),
-			count(m.Unready.Count), count(m.Missing.Count), count(m.Ignored.Count), proposes,
-		})
-	}
-	p.table(rows)
-	for _, m := range list {
-		if m.Err != "" {
-			p.line("  %s cannot be computed: %s", m.Metric.Source.Resource, m.Err)
-		}
-		p.names(m.Metric.Source.Resource, "not ready", m.Unready)
-		p.names(m.Metric.Source.Resource, "missing", m.Missing)
-		p.names(m.Metric.Source.Resource, "ignored", m.Ignored)
+// paragraph prints a sentence, wrapped at width, each line behind the indentation.
+func (p *printer) paragraph(indent, sentence string) {
+	for _, l := range wrap(sentence, width-utf8.RuneCountInString(indent)) {
+		p.line("%s%s", indent, l)
 	}
 }
 
-func (p *printer) names(r hpa.Resource, what string, n hpa.Names) {
-	if n.Count == 0 {
+// columns prints rows of equally many cells, aligned behind an indentation of two. The last cell is a sentence: where it does not fit
+// beside the others it is wrapped, and where there is no room to speak of, or another cell is longer than its column, it goes on lines of
+// its own.
+func (p *printer) columns(rows [][]string) {
+	if len(rows) == 0 {
 		return
 	}
-	more := ""
-	if rest := int(n.Count) - len(n.First); rest > 0 {
-		more = fmt.Sprintf(" and %d more", rest)
+	last := len(rows[0]) - 1
+	widths := make([]int, last)
+	for _, r := range rows {
+		for i := range widths {
+			if n := utf8.RuneCountInString(r[i]); n <= widest {
+				widths[i] = max(widths[i], n)
+			}
+		}
 	}
-	p.line("  %s, %s: %s%s", r, what, strings.Join(n.First, ", "), more)
+	offset := 2
+	for _, w := range widths {
+		offset += w + 2
+	}
+	for _, r := range rows {
+		var b strings.Builder
+		b.WriteString("  ")
+		for i, w := range widths {
+			b.WriteString(r[i] + strings.Repeat(" ", max(w-utf8.RuneCountInString(r[i]), 0)+2))
+		}
+		room := width - offset
+		long := utf8.RuneCountInString(b.String()) > offset
+		if long || room < narrowest && utf8.RuneCountInString(r[last]) > room {
+			p.line("%s", strings.TrimRight(b.String(), " "))
+			p.paragraph("      ", r[last])
+			continue
+		}
+		lines := wrap(r[last], room)
+		p.line("%s", strings.TrimRight(b.String()+lines[0], " "))
+		for _, l := range lines[1:] {
+			p.line("%s%s", strings.Repeat(" ", offset), l)
+		}
+	}
 }
 
-func nowOf(m hpa.MetricProposal) string {
-	if m.Err != "" {
-		return "?"
+const (
+	width     = 80 // of a terminal
+	narrowest = 24 // column that a sentence is wrapped in
+	widest    = 36 // cell that its column is made wide enough for
+)
+
+// wrap breaks s between words into lines of at most n runes; a longer word has a line of its own. There is at least one line.
+func wrap(s string, n int) []string {
+	lines, length := []string{""}, 0
+	for _, word := range strings.Fields(s) {
+		l, last := utf8.RuneCountInString(word), len(lines)-1
+		switch {
+		case length == 0:
+			lines[last], length = word, l
+		case length+1+l <= n:
+			lines[last] += " " + word
+			length += 1 + l
+		default:
+			lines, length = append(lines, word), l
+		}
 	}
-	if m.Metric.Type == hpa.Utilization {
-		return fmt.Sprintf("%d%%", m.Utilization)
-	}
-	return Quantity(m.Metric, m.Value)
+	return lines
 }
 
 // Quantity prints a value of the metric as Kubernetes writes it: 40%, 250m, 96Mi.
 func Quantity(m hpa.Metric, v int64) string {
+	memory := m.Source.Resource == hpa.Memory && (m.Source.Type == hpa.FromResource || m.Source.Type == hpa.FromContainerResource)
 	switch {
 	case m.Type == hpa.Utilization:
 		return fmt.Sprintf("%d%%", v)
-	case m.Source.Resource == hpa.CPU:
-		return fmt.Sprintf("%dm", v)
-	default:
+	case memory:
 		return Bytes(v)
+	case v%1000 == 0:
+		return strconv.FormatInt(v/1000, 10)
+	default:
+		return fmt.Sprintf("%dm", v)
 	}
 }
 
@@ -172,57 +167,14 @@ func Bytes(v int64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") + units[i]
 }
 
-func (p *printer) steps(list []hpa.Step) {
-	if len(list) == 0 {
-		return
-	}
-	p.line("\nSteps")
-	rows := make([][]string, 0, len(list))
-	for _, s := range list {
-		move := fmt.Sprintf("%d → %d", s.Before, s.After)
-		if s.Before == s.After {
-			move = count(s.After)
-		}
-		rows = append(rows, []string{"  " + string(s.Name), move, string(s.Reason), s.Message})
-	}
-	p.table(rows)
-}
-
-func (p *printer) changes(list []Change, now time.Time) {
-	if len(list) == 0 {
-		return
-	}
-	p.line("\nLast changes")
-	rows := make([][]string, 0, len(list))
-	for _, c := range list {
-		rows = append(rows, []string{
-			"  " + ago(now, c.At) + " ago", fmt.Sprintf("%d → %d", c.From, c.To), c.Reason, c.Message,
-		})
-	}
-	p.table(rows)
-}
-
-func (p *printer) conditions(list []hpa.Condition) {
-	if len(list) == 0 {
-		return
-	}
-	p.line("\nConditions")
-	rows := make([][]string, 0, len(list))
-	for _, c := range list {
-		status := "False"
-		if c.Status {
-			status = "True"
-		}
-		rows = append(rows, []string{"  " + c.Type, status, c.Reason, c.Message})
-	}
-	p.table(rows)
-}
-
 func count(n int32) string { return strconv.Itoa(int(n)) }
 
-// ago prints the time between at and now in two units at most: 45s, 3m12s, 2h5m, 3d4h.
-func ago(now, at time.Time) string {
-	d := max(now.Sub(at), 0).Round(time.Second)
+// ago prints the time between at and now, as span does.
+func ago(now, at time.Time) string { return span(max(now.Sub(at), 0)) }
+
+// span prints a duration in two units at most: 45s, 3m12s, 2h5m, 3d4h.
+func span(d time.Duration) string {
+	d = d.Round(time.Second)
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

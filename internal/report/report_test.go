@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/metrics"
@@ -42,34 +41,6 @@ func golden(t *testing.T, name string, print func(w *bytes.Buffer) error) {
 	if diff := cmp.Diff(string(want), out.String()); diff != "" {
 		t.Errorf("%s (-want +got); -rewrite if the new text is better:\n%s", path, diff)
 	}
-}
-
-func TestExplainReadsTopDown(t *testing.T) {
-	t.Parallel()
-	cpu := hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}
-	memory := hpa.Metric{Source: hpa.OfResource(hpa.Memory), Type: hpa.AverageValue, Target: 96 << 20}
-	a := Autoscaler{
-		Ref:    cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: "web"},
-		Target: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: "web"},
-		Mode:   "Active", Min: 2, Max: 4,
-		Decision: &hpa.Recommendation{
-			At: now.Add(-12 * time.Second), Current: 2, Proposed: 11, Desired: 4, Reason: hpa.ReasonTooManyReplicas,
-			Message: "cpu is at 212 % of requests, target 40 %: 2 ready replicas need 11; limited to 4 by maxReplicas",
-			Metrics: []hpa.MetricProposal{
-				{Metric: cpu, Replicas: 11, Utilization: 212, Ready: 2, Unready: hpa.Names{Count: 7, First: []string{"web-3: crash loop"}}},
-				{Metric: memory, Err: "web-3 has no sample", ErrReason: "FailedGetResourceMetric"},
-			},
-			Steps: []hpa.Step{
-				{Name: hpa.StepStabilization, Before: 11, After: 11, Reason: hpa.ReasonDesiredWithinRange, Message: "nothing lower in the window of 0s"},
-				{Name: hpa.StepBounds, Before: 11, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "limited to 4 by maxReplicas"},
-			},
-		},
-		Changes:    []Change{{At: now.Add(-3 * time.Hour), From: 4, To: 2, Reason: "DesiredWithinRange", Message: "cpu is at 3 % of requests"}},
-		Conditions: []hpa.Condition{{Type: "ScalingLimited", Status: true, Reason: "TooManyReplicas", Message: "limited to 4 by maxReplicas"}},
-	}
-	golden(t, "explain", func(w *bytes.Buffer) error { return Explain(w, a, now) })
-	a.Decision, a.Changes = nil, nil
-	golden(t, "explain_before_the_first_decision", func(w *bytes.Buffer) error { return Explain(w, a, now) })
 }
 
 func oom() incident.Incident {
