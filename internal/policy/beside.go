@@ -49,7 +49,7 @@ func readSchedules(spec *v1alpha1.AutoscalerSpec, at *field.Path) (schedule.Set,
 func readSchedule(s *v1alpha1.Schedule, at *field.Path) (schedule.Schedule, field.ErrorList) {
 	var errs field.ErrorList
 	parsed, err := schedule.Parse(schedule.Spec{Name: s.Name, Start: s.Start, End: s.End, TimeZone: s.TimeZone, MinReplicas: s.MinReplicas})
-	if faults, ok := errors.AsType[schedule.Faults](err); ok {
+	if faults, ok := errors.AsType[schedule.SpecErrors](err); ok {
 		for _, f := range faults {
 			errs = append(errs, field.Invalid(at.Child(f.Field), f.Value, "must be "+f.Must))
 		}

@@ -33,15 +33,12 @@ func TestTheExamplesOfTheReferenceAreAccepted(t *testing.T) {
 		t.Fatalf("only %d examples", len(examples))
 	}
 	for _, text := range examples {
-		file := text
+		file := strings.ReplaceAll("\n"+text, "\n    ", "\n")
 		if !strings.Contains(text, "apiVersion: homeostat.dev") {
-			file = strings.ReplaceAll("\n"+text, "\n    ", "\n  ")
 			if !strings.Contains(text, "maxReplicas") {
-				file = "  maxReplicas: 20" + file
+				file = "\nmaxReplicas: 20" + file
 			}
-			file = autoscaler(strings.TrimPrefix(file, "\n"))
-		} else {
-			file = strings.ReplaceAll("\n"+text, "\n    ", "\n")
+			file = autoscaler(strings.ReplaceAll(file, "\n", "\n  "))
 		}
 		f, err := ParseFile(strings.NewReader(file))
 		if err != nil || len(f.Autoscalers) != 1 {

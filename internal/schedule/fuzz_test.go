@@ -15,7 +15,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, start, end, zone string, replicas int32, seconds int64) {
 		s, err := Parse(Spec{Name: "fuzz", Start: start, End: end, TimeZone: zone, MinReplicas: replicas})
 		if err != nil {
-			faults, ok := errors.AsType[Faults](err)
+			faults, ok := errors.AsType[SpecErrors](err)
 			if !ok || len(faults) == 0 || faults[0].Field == "" || faults[0].Must == "" {
 				t.Fatalf("%#v says too little", err)
 			}

@@ -30,11 +30,11 @@ type Fault struct {
 	Must string
 }
 
-// Faults are all that is wrong with a Spec; it is an error with one line for each.
-type Faults []Fault
+// SpecErrors are all that is wrong with a Spec; it is an error with one line for each.
+type SpecErrors []Fault
 
 // Error returns one line for each fault: the field, its value and what is allowed.
-func (f Faults) Error() string {
+func (f SpecErrors) Error() string {
 	lines := make([]string, len(f))
 	for i := range f {
 		lines[i] = fmt.Sprintf("%s: %#v is not allowed, it must be %s", f[i].Field, f[i].Value, f[i].Must)
@@ -42,9 +42,9 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Parse reads a schedule. An error is of type Faults.
+// Parse reads a schedule. An error is of type SpecErrors.
 func Parse(s Spec) (Schedule, error) {
-	var faults Faults
+	var faults SpecErrors
 	fault := func(field string, value any, must string) {
 		faults = append(faults, Fault{Field: field, Value: value, Must: must})
 	}

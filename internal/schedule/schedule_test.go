@@ -70,18 +70,24 @@ func TestAScheduleIsActiveBetweenStartAndEnd(t *testing.T) {
 			{"2026-01-09 08:00:00 +0000", true}, {"2026-01-09 10:00:00 +0000", false},
 		}},
 		{"in winter and summer at the same time of the day", "0 8 * * *", "0 18 * * *", berlin, []edge{
-			{"2026-03-28 08:00:00 +0100", true}, {"2026-03-28 18:00:00 +0100", false},
-			{"2026-03-29 08:00:00 +0200", true}, {"2026-03-29 18:00:00 +0200", false},
+			{"2026-03-28 08:00:00 +0100", true},
+			{"2026-03-28 18:00:00 +0100", false},
+			{"2026-03-29 08:00:00 +0200", true},
+			{"2026-03-29 18:00:00 +0200", false},
 		}},
 		{"in summer and winter at the same time of the day", "0 8 * * *", "0 18 * * *", newYork, []edge{
-			{"2026-10-31 08:00:00 -0400", true}, {"2026-10-31 18:00:00 -0400", false},
-			{"2026-11-01 08:00:00 -0500", true}, {"2026-11-01 18:00:00 -0500", false},
+			{"2026-10-31 08:00:00 -0400", true},
+			{"2026-10-31 18:00:00 -0400", false},
+			{"2026-11-01 08:00:00 -0500", true},
+			{"2026-11-01 18:00:00 -0500", false},
 		}},
 		{"half an hour off", "0 8 * * *", "0 18 * * *", "Asia/Kolkata", []edge{{"2026-03-28 02:30:00 +0000", true}, {"2026-03-28 12:30:00 +0000", false}}},
 
 		{"a start in the skipped hour counts at the jump", "30 2 * * *", "0 8 * * *", berlin, []edge{
-			{"2026-03-28 02:30:00 +0100", true}, {"2026-03-28 08:00:00 +0100", false},
-			{"2026-03-29 03:00:00 +0200", true}, {"2026-03-29 08:00:00 +0200", false},
+			{"2026-03-28 02:30:00 +0100", true},
+			{"2026-03-28 08:00:00 +0100", false},
+			{"2026-03-29 03:00:00 +0200", true},
+			{"2026-03-29 08:00:00 +0200", false},
 			{"2026-03-30 02:30:00 +0200", true},
 		}},
 		{"a start in the skipped hour counts at the jump", "30 2 * * *", "0 8 * * *", newYork, []edge{
@@ -115,12 +121,16 @@ func TestAScheduleIsActiveBetweenStartAndEnd(t *testing.T) {
 			{"2026-10-24 02:50:00 +0200", false}, {"2026-10-25 02:10:00 +0200", true}, {"2026-10-25 02:50:00 +0100", false},
 		}},
 		{"an end in the repeated hour and a start later in it: no gap", "50 2 * * *", "10 2 * * *", berlin, []edge{
-			{"2026-10-24 02:10:00 +0200", false}, {"2026-10-24 02:50:00 +0200", true},
-			{"2026-10-26 02:10:00 +0100", false}, {"2026-10-26 02:50:00 +0100", true},
+			{"2026-10-24 02:10:00 +0200", false},
+			{"2026-10-24 02:50:00 +0200", true},
+			{"2026-10-26 02:10:00 +0100", false},
+			{"2026-10-26 02:50:00 +0100", true},
 		}},
 		{"from the repeated hour into the next day", "0 3 * * *", "0 2 * * *", berlin, []edge{
-			{"2026-10-24 02:00:00 +0200", false}, {"2026-10-24 03:00:00 +0200", true},
-			{"2026-10-25 02:00:00 +0100", false}, {"2026-10-25 03:00:00 +0100", true},
+			{"2026-10-24 02:00:00 +0200", false},
+			{"2026-10-24 03:00:00 +0200", true},
+			{"2026-10-25 02:00:00 +0100", false},
+			{"2026-10-25 03:00:00 +0100", true},
 		}},
 	} {
 		t.Run(c.name+" "+c.zone, func(t *testing.T) {
@@ -163,7 +173,7 @@ func TestTheHighestMinimumCounts(t *testing.T) {
 			t.Errorf("at %d:00, -want +got:\n%s", hour, diff)
 		}
 	}
-	if got := (Set)(nil).Floor(time.Unix(0, 0)); got != nil {
+	if got := Set(nil).Floor(time.Unix(0, 0)); got != nil {
 		t.Errorf("no schedules raise the minimum to %+v", got)
 	}
 }
