@@ -1,0 +1,603 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/metrics"
+	"github.com/homeostat/homeostat/metrics/app"
+	"github.com/homeostat/homeostat/metrics/promql"
+	"github.com/homeostat/homeostat/platform/kube/internal/apitest"
+)
+
+func observe(t *testing.T, p *Platform, a control.Autoscaler, now time.Time) hpa.Observation {
+	t.Helper()
+	if a.Invalid != "" {
+		t.Fatalf("%s is not valid: %s", a.Ref, a.Invalid)
+	}
+	obs, err := p.Observe(t.Context(), a, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return obs
+}
+
+func TestObserveHealth(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", nil)
+	w.pod(t, "web-3", "oom-killed")
+	w.pod(t, "web-4", "crash-loop")
+	w.pod(t, "web-5", "image-pull")
+	w.sample("web-1", "web", 30, 1<<20)
+	w.store.AddOOMEvents(metrics.Key{Namespace: "shop", Pod: "web-1", Container: "web"}, "life", w.now.Add(-time.Minute), 0)
+	w.store.AddOOMEvents(metrics.Key{Namespace: "shop", Pod: "web-1", Container: "web"}, "life", w.now.Add(-time.Second), 1)
+	w.store.AddPressure("shop", "web-1", w.now, 37.5)
+	p := w.start(t, nil)
+	obs := observe(t, p, only(t, p, "web"), w.now)
+	type row struct {
+		Name                string
+		OOM, Restarted      time.Time
+		Never, Crash, Ready bool
+		Pressure            float64
+	}
+	var got []row
+	for _, r := range obs.Replicas {
+		got = append(got, row{r.Name, r.OOMKilledAt, r.RestartedAt, r.NeverReady, r.CrashLooping, r.Ready, r.CPUPressure})
+	}
+	day := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	want := []row{
+		{Name: "web-1", OOM: w.now.Add(-time.Second), Ready: true, Pressure: 37.5},
+		{Name: "web-2", Ready: true},
+		{Name: "web-3", OOM: day.Add(20*time.Minute + 6*time.Second), Restarted: day.Add(20*time.Minute + 7*time.Second), Ready: true},
+		{Name: "web-4", Restarted: day.Add(2*time.Minute + 58*time.Second), Crash: true},
+		{Name: "web-5", Never: true},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateApproxTime(0)); diff != "" {
+		t.Errorf("replicas (-want +got):\n%s", diff)
+	}
+	if obs.Rollout != nil || obs.Shortage != nil || obs.Floor != nil || obs.Selector != nil || obs.ScaledToZero {
+		t.Errorf("nothing else is known, but the observation says %+v", obs)
+	}
+}
+
+func TestObserveTheTarget(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", func(a *v1alpha1.Autoscaler) {
+		a.Spec.Schedules = []v1alpha1.Schedule{ // all the year but for its last minute
+			{Name: "all-year", Start: "0 0 1 1 *", End: "59 23 31 12 *", MinReplicas: 3},
+		}
+		a.Spec.Timing.SyncPeriod = &metav1.Duration{Duration: 15 * time.Second}
+		a.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionScaledToZero, Status: metav1.ConditionTrue, Reason: "ScaledToZero"}}
+	})
+	w.pod(t, "web-3", "unschedulable")
+	p := w.start(t, nil)
+	a := only(t, p, "web")
+	if a.Period != 15*time.Second {
+		t.Errorf("the period is %s", a.Period)
+	}
+	newYear := time.Date(w.now.Year(), 12, 31, 23, 59, 30, 0, time.UTC)
+	obs := observe(t, p, a, newYear.Add(-time.Hour))
+	if diff := cmp.Diff(&hpa.Floor{Replicas: 3, By: "schedule all-year"}, obs.Floor); diff != "" {
+		t.Errorf("floor (-want +got):\n%s", diff)
+	}
+	if obs := observe(t, p, a, newYear); obs.Floor != nil {
+		t.Errorf("the floor of a schedule that has ended is %+v", obs.Floor)
+	}
+	if !obs.ScaledToZero {
+		t.Error("the condition ScaledToZero is not read")
+	}
+	if s := obs.Shortage; s == nil || s.Reason != hpa.FaultUnschedulable || !strings.HasPrefix(s.Message, "1 of 3 replicas cannot be placed, web-3: ") {
+		t.Errorf("shortage is %+v", s)
+	}
+
+	// A rollout whose new replicas fail, and whose ReplicaSet is refused more.
+	w.pod(t, "web-3", "crash-loop")
+	w.Put(t, apitest.Object{
+		"apiVersion": "apps/v1", "kind": "ReplicaSet",
+		"metadata": apitest.Object{
+			"namespace": "shop", "name": "web-old", "uid": "rs-old", "labels": apitest.Object{"pod-template-hash": "old"},
+			"annotations": apitest.Object{"deployment.kubernetes.io/revision": "0"}, "ownerReferences": owner("apps/v1", "Deployment", "web", "d-web"),
+		},
+		"spec": apitest.Object{"replicas": 1, "selector": matching("web"), "template": podTemplate("web")}, "status": apitest.Object{"replicas": 1},
+	})
+	w.Put(t, apitest.Object{
+		"apiVersion": "apps/v1", "kind": "Deployment",
+		"metadata": apitest.Object{"namespace": "shop", "name": "web", "uid": "d-web"},
+		"spec":     apitest.Object{"replicas": 2, "selector": matching("web"), "template": podTemplate("web")},
+		"status": apitest.Object{"replicas": 7, "conditions": []apitest.Object{
+			{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: small"},
+		}},
+	})
+	until(t, "the rollout, the quota and the status are seen", func() bool {
+		obs := observe(t, p, a, time.Now())
+		return obs.Rollout != nil && obs.Rollout.Revision == "5d9c7f8b6" && obs.Rollout.New == 3 && obs.Rollout.Ready == 2 && obs.Rollout.Failing == "" &&
+			obs.Replicas[2].Failing == "crash loop" && obs.Replicas[1].Failing == "" && obs.StatusReplicas == 7 && obs.Current == 2 &&
+			obs.Shortage != nil && obs.Shortage.Reason == hpa.FaultQuotaExceeded
+	})
+	w.pod(t, "web-2", "crash-loop")
+	until(t, "the rollout fails", func() bool {
+		r := observe(t, p, a, time.Now()).Rollout
+		return r != nil && r.Failing == "2 of 3 replicas of revision 5d9c7f8b6 fail, web-2: crash loop"
+	})
+}
+
+func TestSelectorsThatCannotBeUsed(t *testing.T) {
+	w := newWorld(t)
+	widget := func(name string) func(*v1alpha1.Autoscaler) {
+		return func(a *v1alpha1.Autoscaler) {
+			a.Spec.ScaleTargetRef.APIVersion, a.Spec.ScaleTargetRef.Kind, a.Spec.ScaleTargetRef.Name = "example.dev/v1", "Widget", name
+		}
+	}
+	w.autoscaler(t, "missing", widget("missing"))
+	w.autoscaler(t, "empty", func(a *v1alpha1.Autoscaler) { a.Spec.ScaleTargetRef.Name = "empty" })
+	w.Put(t, apitest.Object{
+		"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": apitest.Object{"namespace": "shop", "name": "missing"}, "spec": apitest.Object{"replicas": 3},
+	})
+	w.Put(t, apitest.Object{
+		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": apitest.Object{"namespace": "shop", "name": "empty"},
+		"spec": apitest.Object{"replicas": 3, "selector": apitest.Object{}, "template": podTemplate("web")},
+	})
+	w.Hook(func(rw http.ResponseWriter, r *http.Request) bool {
+		asked := strings.HasSuffix(r.URL.Path, "/widgets/missing/scale")
+		if asked {
+			_, _ = io.WriteString(rw, `{"apiVersion":"autoscaling/v1","kind":"Scale","spec":{"replicas":3},"status":{"replicas":2}}`)
+		}
+		return asked
+	})
+	p := w.start(t, nil)
+	for name, want := range map[string]string{
+		"missing": "the scale of shop/widget/missing has no selector",
+		"empty":   "the target shop/deployment/empty has no selector",
+	} {
+		obs := observe(t, p, only(t, p, name), w.now)
+		if f := obs.Selector; f == nil || f.Reason != hpa.FaultInvalidSelector || !strings.HasPrefix(f.Message, want) || len(obs.Replicas) != 0 || obs.Current != 3 {
+			t.Errorf("%s: selector is %+v with %d replicas of %d, want %q", name, f, len(obs.Replicas), obs.Current, want)
+		}
+	}
+}
+
+func TestPodsOfSeveralAutoscalers(t *testing.T) {
+	w := newWorld(t)
+	deploy := func(name string, selector apitest.Object) {
+		w.Put(t, apitest.Object{
+			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": apitest.Object{"namespace": "shop", "name": name, "uid": "d-" + name},
+			"spec": apitest.Object{"replicas": 1, "selector": selector, "template": podTemplate(name)},
+		})
+	}
+	deploy("wide", apitest.Object{"matchExpressions": []apitest.Object{{"key": "app", "operator": "Exists"}}})
+	deploy("other", matching("other"))
+	to := func(name string) func(*v1alpha1.Autoscaler) {
+		return func(a *v1alpha1.Autoscaler) { a.Spec.ScaleTargetRef.Name = name }
+	}
+	w.autoscaler(t, "web", nil)
+	w.autoscaler(t, "other", to("other"))
+	w.autoscaler(t, "shadow", func(a *v1alpha1.Autoscaler) { a.Spec.Mode = v1alpha1.ModeDryRun })
+	p := w.start(t, nil)
+	for _, name := range []string{"web", "other", "shadow"} {
+		if f := observe(t, p, only(t, p, name), w.now).Selector; f != nil {
+			t.Errorf("%s alone: %+v", name, f)
+		}
+	}
+	// One that only looks on is in nobody's way, and others are in its.
+	w.autoscaler(t, "wide", func(a *v1alpha1.Autoscaler) { to("wide")(a); a.Spec.Mode = v1alpha1.ModeDryRun })
+	until(t, "the wide one sees the other", func() bool {
+		list, _ := p.Autoscalers(t.Context())
+		if len(list) != 4 {
+			return false
+		}
+		f := observe(t, p, only(t, p, "wide"), time.Now()).Selector
+		return f != nil && f.Reason == hpa.FaultAmbiguousSelector && strings.HasSuffix(f.Message, "that Autoscaler web scales too, such as web-1")
+	})
+	if f := observe(t, p, only(t, p, "web"), time.Now()).Selector; f != nil {
+		t.Errorf("one that only looks on is in the way: %+v", f)
+	}
+	w.Put(t, &autoscalingv2.HorizontalPodAutoscaler{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "stock"},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "wide"}, MaxReplicas: 3,
+		},
+	})
+	until(t, "the native one is in the way of web, and not of the one that has its target", func() bool {
+		web := observe(t, p, only(t, p, "web"), time.Now()).Selector
+		wide := observe(t, p, only(t, p, "wide"), time.Now()).Selector
+		return web != nil && strings.HasSuffix(web.Message, "that HorizontalPodAutoscaler stock scales too, such as web-1") &&
+			wide != nil && strings.Contains(wide.Message, "Autoscaler web")
+	})
+	if f := observe(t, p, only(t, p, "other"), time.Now()).Selector; f != nil {
+		t.Errorf("one without pods in common: %+v", f)
+	}
+}
+
+// query is a Prometheus that answers every query with the same.
+type query struct {
+	value promql.Value
+	err   error
+}
+
+func (q query) Query(context.Context, string) (promql.Value, error) { return q.value, q.err }
+
+// metricsAPI answers for custom.metrics.k8s.io and external.metrics.k8s.io.
+func metricsAPI(at time.Time) apitest.Hook {
+	stamp := at.UTC().Format(time.RFC3339)
+	group := func(name, version string) string {
+		v := fmt.Sprintf(`{"groupVersion":"%s/%s","version":%q}`, name, version, version)
+		return fmt.Sprintf(`{"kind":"APIGroup","apiVersion":"v1","name":%q,"versions":[%s],"preferredVersion":%s}`, name, v, v)
+	}
+	value := func(kind, name, metric, v string) string {
+		return fmt.Sprintf(`{"describedObject":{"kind":%q,"namespace":"shop","name":%q},"metric":{"name":%q},"timestamp":%q,"value":%q}`, kind, name, metric, stamp, v)
+	}
+	list := func(items ...string) string {
+		return `{"kind":"MetricValueList","apiVersion":"custom.metrics.k8s.io/v1beta2","metadata":{},"items":[` + strings.Join(items, ",") + `]}`
+	}
+	const customAPI = "/apis/custom.metrics.k8s.io"
+	answers := map[string]string{
+		customAPI:                       group("custom.metrics.k8s.io", "v1beta2"),
+		"/apis/external.metrics.k8s.io": group("external.metrics.k8s.io", "v1beta1"),
+		customAPI + "/v1beta2/namespaces/shop/pods/*/hits":               list(value("Pod", "web-1", "hits", "12500m"), value("Pod", "elsewhere", "hits", "1")),
+		customAPI + "/v1beta2/namespaces/shop/deployments.apps/web/load": list(value("Deployment", "web", "load", "7")),
+		"/apis/external.metrics.k8s.io/v1beta1/namespaces/shop/queue": fmt.Sprintf(
+			`{"kind":"ExternalMetricValueList","apiVersion":"external.metrics.k8s.io/v1beta1","items":[`+
+				`{"metricName":"queue","timestamp":%q,"value":"3"},{"metricName":"queue","timestamp":%q,"value":"4"}]}`, stamp, stamp),
+	}
+	return func(rw http.ResponseWriter, r *http.Request) bool {
+		body, ok := answers[strings.TrimSuffix(r.URL.Path, "/")]
+		if ok {
+			rw.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(rw, body)
+		}
+		return ok
+	}
+}
+
+func average(v string) autoscalingv2.MetricTarget {
+	return autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: new(resource.MustParse(v))}
+}
+
+func podsMetric(name string) v1alpha1.MetricSpec {
+	return v1alpha1.MetricSpec{Type: autoscalingv2.PodsMetricSourceType, Pods: &autoscalingv2.PodsMetricSource{
+		Metric: autoscalingv2.MetricIdentifier{Name: name}, Target: average("10"),
+	}}
+}
+
+// everyMetric has one metric of each source that is no Resource.
+func everyMetric(a *v1alpha1.Autoscaler) {
+	queue := autoscalingv2.MetricIdentifier{Name: "queue", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"q": "in"}}}
+	a.Spec.Metrics = []v1alpha1.MetricSpec{
+		{Type: autoscalingv2.ContainerResourceMetricSourceType, ContainerResource: &autoscalingv2.ContainerResourceMetricSource{
+			Name: corev1.ResourceCPU, Container: "web", Target: average("100m"),
+		}},
+		{Type: autoscalingv2.ContainerResourceMetricSourceType, ContainerResource: &autoscalingv2.ContainerResourceMetricSource{
+			Name: corev1.ResourceMemory, Container: "proxy", Target: average("1Mi"),
+		}},
+		podsMetric("hits"),
+		{Type: autoscalingv2.ObjectMetricSourceType, Object: &autoscalingv2.ObjectMetricSource{
+			DescribedObject: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"},
+			Metric:          autoscalingv2.MetricIdentifier{Name: "load"}, Target: average("10"),
+		}},
+		{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{Metric: queue, Target: average("10")}},
+		{Type: v1alpha1.MetricPrometheus, Prometheus: &v1alpha1.PrometheusMetricSource{Query: "sum(up)", Target: average("10")}},
+	}
+}
+
+// readings returns the readings by the name of their source.
+func readings(obs hpa.Observation) map[string]hpa.Reading {
+	out := map[string]hpa.Reading{}
+	for _, r := range obs.Readings {
+		out[r.Source.String()] = r
+	}
+	return out
+}
+
+func TestObserveEverySource(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", everyMetric)
+	w.pod(t, "web-3", "sidecar")
+	w.sample("web-1", "web", 30, 1<<20)
+	w.sample("web-3", "web", 40, 2<<20)
+	w.sample("web-3", "proxy", 5, 1<<20)
+	at := w.now.Truncate(time.Second)
+	w.Hook(metricsAPI(at))
+	p := w.start(t, func(o *Options) {
+		o.Sources = Sources{CustomMetrics: true, Prometheus: query{value: promql.Value{Milli: 2500, At: at}}}
+	})
+	a := only(t, p, "web")
+	first := readings(observe(t, p, a, w.now))
+	for _, name := range []string{"hits", "load", "queue", "sum(up)"} {
+		if r := first[name]; r.Known || r.Why != "it has not been read yet" {
+			t.Errorf("%s before anything was read: %+v", name, r)
+		}
+	}
+	var got map[string]hpa.Reading
+	until(t, "every source has answered", func() bool {
+		got = readings(observe(t, p, a, time.Now()))
+		return got["hits"].Known && got["load"].Known && got["queue"].Known && got["sum(up)"].Known
+	})
+	for name, want := range map[string]hpa.Reading{
+		"load":    {Known: true, From: "custom.metrics.k8s.io", Value: 7000, At: at},
+		"queue":   {Known: true, From: "external.metrics.k8s.io", Value: 7000, At: at},
+		"sum(up)": {Known: true, From: "prometheus", Value: 2500, At: at},
+		"hits": {Known: true, From: "custom.metrics.k8s.io", At: at, Window: time.Minute, Replicas: []hpa.Usage{
+			{Known: true, Value: 12500, At: at, Window: time.Minute}, {Why: "no value"}, {Why: "no value"},
+		}},
+		"cpu of container web": {Known: true, At: w.now, Window: 15 * time.Second, Replicas: []hpa.Usage{
+			{Known: true, Value: 30, Request: 100, At: w.now, Window: 15 * time.Second}, {Why: "Missing", Request: 100},
+			{Known: true, Value: 40, Request: 100, At: w.now, Window: 15 * time.Second},
+		}},
+		"memory of container proxy": {Known: true, At: w.now, Window: 15 * time.Second, Replicas: []hpa.Usage{
+			{Why: "Missing", RequestMissing: "proxy"}, {Why: "Missing", RequestMissing: "proxy"},
+			{Known: true, Value: 1 << 20, Request: 32 << 20, At: w.now, Window: 15 * time.Second},
+		}},
+	} {
+		have := got[name]
+		have.Source = hpa.Source{}
+		if diff := cmp.Diff(want, have, cmpopts.EquateApproxTime(0)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	// An answer that was got too long ago says nothing, whatever it says of its own time.
+	for name, r := range readings(observe(t, p, a, time.Now().Add(2*time.Minute))) {
+		if !strings.Contains(name, "container") && (r.Known || !strings.HasPrefix(r.Why, "the last value is 2m")) {
+			t.Errorf("%s two minutes later: known %v because %q", name, r.Known, r.Why)
+		}
+	}
+}
+
+func TestSourcesThatAreNotThere(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", everyMetric)
+	p := w.start(t, nil)
+	got := readings(observe(t, p, only(t, p, "web"), w.now))
+	for name, want := range map[string]string{
+		"hits": "sources.customMetrics", "load": "sources.customMetrics", "queue": "sources.customMetrics", "sum(up)": "sources.prometheus.address",
+	} {
+		if r := got[name]; r.Known || !strings.Contains(r.Why, want) {
+			t.Errorf("%s is known %v because %q, want %q named", name, r.Known, r.Why, want)
+		}
+	}
+}
+
+func TestASlowSourceDelaysNobody(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "slow", func(a *v1alpha1.Autoscaler) { a.Spec.Metrics = []v1alpha1.MetricSpec{podsMetric("hits")} })
+	w.autoscaler(t, "quick", func(a *v1alpha1.Autoscaler) {
+		a.Spec.Metrics = []v1alpha1.MetricSpec{podsMetric("others")}
+		a.Spec.Mode = v1alpha1.ModeDryRun
+	})
+	api := metricsAPI(w.now)
+	asked, hang := atomic.Bool{}, make(chan struct{})
+	w.Hook(func(rw http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/hits") { // never answers while the test goes on
+			asked.Store(true)
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+			return false
+		}
+		r.URL.Path = strings.Replace(r.URL.Path, "/others", "/hits", 1)
+		return api(rw, r)
+	})
+	p := w.start(t, func(o *Options) { o.Sources.CustomMetrics = true })
+	t.Cleanup(func() { close(hang) })
+	slow, quick := only(t, p, "slow"), only(t, p, "quick")
+	until(t, "the slow one is asked", func() bool { observe(t, p, slow, time.Now()); return asked.Load() })
+	until(t, "the quick one is read meanwhile", func() bool { return observe(t, p, quick, time.Now()).Readings[0].Known })
+	if r := observe(t, p, slow, time.Now()).Readings[0]; r.Known {
+		t.Errorf("the slow one is known: %+v", r)
+	}
+}
+
+// page serves a metrics page of one pod: a gauge, and a CPU counter of half a core.
+func page(t *testing.T) (port int) {
+	t.Helper()
+	began := time.Now()
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(rw, "# TYPE inflight gauge\ninflight{path=\"a\"} 2.5\ninflight{path=\"b\"} 1\n"+
+			"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %f\n"+
+			"process_start_time_seconds %d\n", time.Since(began).Seconds()/2, began.Unix())
+	}))
+	t.Cleanup(server.Close)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err = strconv.Atoi(u.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// located changes a stored pod so that it is reached on this machine.
+func (w *world) located(t *testing.T, name string, change func(*corev1.Pod)) {
+	t.Helper()
+	var pod corev1.Pod
+	w.Get(t, "pods", "shop", name, &pod)
+	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	pod.Status.PodIP = "127.0.0.1"
+	change(&pod)
+	w.Put(t, &pod)
+}
+
+func TestTheAppsOwnPage(t *testing.T) {
+	w := newWorld(t)
+	port := page(t)
+	w.autoscaler(t, "web", func(a *v1alpha1.Autoscaler) {
+		inflight := podsMetric("inflight")
+		inflight.Pods.Metric.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"path": "a"}}
+		a.Spec.Metrics = []v1alpha1.MetricSpec{inflight, podsMetric("hits"), {
+			Type:     autoscalingv2.ResourceMetricSourceType,
+			Resource: &autoscalingv2.ResourceMetricSource{Name: corev1.ResourceCPU, Target: average("100m")},
+		}}
+	})
+	w.autoscaler(t, "spec", func(a *v1alpha1.Autoscaler) {
+		a.Spec.Mode = v1alpha1.ModeDryRun
+		a.Spec.Metrics = []v1alpha1.MetricSpec{podsMetric("inflight")}
+		a.Spec.AppMetrics = &v1alpha1.AppMetrics{Port: intstr.FromString("telemetry")}
+	})
+	w.located(t, "web-1", func(pod *corev1.Pod) {
+		pod.Annotations = map[string]string{app.AnnotationScrape: "true", app.AnnotationPort: strconv.Itoa(port)}
+	})
+	w.located(t, "web-2", func(pod *corev1.Pod) {
+		pod.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "telemetry", ContainerPort: int32(port)}}
+	})
+	w.sample("web-1", "web", 30, 1<<20)
+	w.Hook(metricsAPI(w.now))
+	scraper, err := app.New(app.Config{Span: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := w.start(t, func(o *Options) { o.Sources = Sources{CustomMetrics: true, App: scraper} })
+	a := only(t, p, "web")
+	var obs hpa.Observation
+	until(t, "page and metrics API are read", func() bool {
+		obs = observe(t, p, a, time.Now())
+		return obs.Readings[0].Known && obs.Readings[1].Known && obs.Replicas[0].CPU.From != ""
+	})
+	if r := obs.Readings[0]; r.From != "app /metrics" || r.Replicas[0].Value != 2500 || r.Replicas[1].Known || r.Replicas[1].Why != "no metrics page is told of" {
+		t.Errorf("a metric of the page is %+v", r)
+	}
+	if r := obs.Readings[1]; r.From != "custom.metrics.k8s.io" || r.Replicas[0].Value != 12500 {
+		t.Errorf("a metric that is not on the page is %+v", r)
+	}
+	cpu, memory := obs.Replicas[0].CPU, obs.Replicas[0].Memory
+	if cpu.From != "app /metrics" || cpu.Value < 400 || cpu.Value > 600 || !cpu.At.After(w.now) || cpu.Request != 100 {
+		t.Errorf("the page's cpu is %+v", cpu)
+	}
+	if memory.Value != 1<<20 || !memory.At.Equal(w.now) || memory.From != "" {
+		t.Errorf("memory is %+v, want the kubelet's", memory)
+	}
+	// spec.appMetrics counts, whatever the annotations say: only web-2 has a port of that name.
+	until(t, "the page of the spec is read", func() bool {
+		obs = observe(t, p, only(t, p, "spec"), time.Now())
+		return obs.Readings[0].Known
+	})
+	if r := obs.Readings[0]; r.Replicas[0].Why != "no container has a port named telemetry" || r.Replicas[1].Value != 3500 {
+		t.Errorf("the page of the spec gives %+v", r)
+	}
+}
+
+// silent records nothing.
+type silent struct{}
+
+func (silent) Decided(control.Autoscaler, hpa.Observation, hpa.History, hpa.Recommendation, error) {}
+func (silent) Incident(incident.Incident)                                                          {}
+func (silent) Acted(healing.Action, healing.Result, time.Time)                                     {}
+func (silent) Turned(string, time.Duration, error)                                                 {}
+
+func TestANewLeaderGoesOnWhereTheOldOneStopped(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", func(a *v1alpha1.Autoscaler) {
+		a.Spec.MaxReplicas = 10
+		a.Spec.Behavior = &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: &autoscalingv2.HPAScalingRules{
+			Policies: []autoscalingv2.HPAScalingPolicy{{Type: autoscalingv2.PodsScalingPolicy, Value: 1, PeriodSeconds: 300}},
+		}}
+	})
+	for _, pod := range []string{"web-1", "web-2"} {
+		w.sample(pod, "web", 400, 1<<20) // four times what is requested
+	}
+	lead := func(p *Platform) *control.Scaling {
+		return control.NewScaling(p, p, silent{}, slog.New(slog.DiscardHandler))
+	}
+	replicas := func() int {
+		var d apitest.Object
+		w.Get(t, "deployments", "shop", "web", &d)
+		return int(d["spec"].(apitest.Object)["replicas"].(float64)) //nolint:forcetypeassert // it is what the test has put
+	}
+	old := w.start(t, nil)
+	if err := lead(old).Pass(t.Context(), w.now); err != nil {
+		t.Fatal(err)
+	}
+	if n := replicas(); n != 3 {
+		t.Fatalf("the first leader scaled to %d, want 3: one more in five minutes", n)
+	}
+	old.Stop()
+
+	next := w.start(t, nil)
+	stored := only(t, next, "web").Stored
+	if len(stored.Ups) != 1 || stored.Ups[0].Replicas != 1 || len(stored.Recommendations) == 0 {
+		t.Fatalf("the next leader goes on from %+v", stored)
+	}
+	loop := lead(next)
+	if err := loop.Pass(t.Context(), w.now.Add(10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n := replicas(); n != 3 {
+		t.Errorf("the next leader scaled to %d within the old one's period", n)
+	}
+	var shown v1alpha1.Autoscaler
+	w.Get(t, "autoscalers", "shop", "web", &shown)
+	if got := shown.Status.LastDecision.Reason; got != string(hpa.ReasonScaleUpLimit) {
+		t.Errorf("the next leader decided %s, want ScaleUpLimit", got)
+	}
+}
+
+func TestTheHistoryIsWrittenWhenItChanges(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", nil)
+	p := w.start(t, nil)
+	a := only(t, p, "web")
+	var stored v1alpha1.Autoscaler
+	report := func(after time.Duration, h hpa.History) int {
+		t.Helper()
+		if err := p.Report(t.Context(), a, recommendation(w.now.Add(after), 2, 2, 30), h, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.Get(t, "autoscalers", "shop", "web", &stored)
+		n := 0
+		for _, line := range w.Writes() {
+			if strings.HasSuffix(line, "/autoscalers/web/status") {
+				n++
+			}
+		}
+		return n
+	}
+	made := func(replicas int32, after time.Duration) hpa.Recommended {
+		return hpa.Recommended{At: w.now.Add(after).Truncate(time.Microsecond), Replicas: replicas}
+	}
+	high := hpa.History{Recommendations: []hpa.Recommended{made(5, 0)}}
+	for _, step := range []struct {
+		what  string
+		after time.Duration
+		h     hpa.History
+		want  int
+	}{
+		{"the first report", 0, high, 1},
+		{"the same for an hour", time.Hour, hpa.History{Recommendations: []hpa.Recommended{made(5, time.Hour)}}, 1},
+		{"another recommendation", time.Hour + time.Second, hpa.History{Recommendations: []hpa.Recommended{made(5, time.Hour), made(2, time.Hour+time.Second)}}, 2},
+		{"and another, at once", time.Hour + 2*time.Second, hpa.History{Recommendations: []hpa.Recommended{made(5, time.Hour), made(3, time.Hour+2*time.Second)}}, 2},
+		{"the same, a little later", time.Hour + 5*time.Second, hpa.History{Recommendations: []hpa.Recommended{made(5, time.Hour), made(3, time.Hour+5*time.Second)}}, 3},
+	} {
+		if got := report(step.after, step.h); got != step.want {
+			t.Errorf("%s: %d writes so far, want %d", step.what, got, step.want)
+		}
+	}
+	got := resumed(&stored.Status, w.now.Add(2*time.Hour)).Recommendations
+	if diff := cmp.Diff([]hpa.Recommended{made(5, time.Hour), made(3, 2*time.Hour)}, got, cmpopts.EquateApproxTime(time.Microsecond)); diff != "" {
+		t.Errorf("what the next leader reads (-want +got):\n%s", diff)
+	}
+}
