@@ -15,8 +15,12 @@ import (
 	"github.com/homeostat/homeostat/hpa"
 )
 
-// maxSummarized bounds the name of one metric in a summary, in characters: a query may be long.
-const maxSummarized = 40
+// The bounds of a summary, so that a table of Autoscalers stays one: metrics, and characters of the name of one (a query
+// may be long).
+const (
+	maxInSummary  = 3
+	maxSummarized = 40
+)
 
 // CurrentMetrics returns the state of each metric that could be computed, as an HPA's status has it. There is none of a
 // metric of type Prometheus, which an HPA cannot have.
@@ -101,10 +105,11 @@ func cutLast(text string) (before, after string) {
 
 // MetricsSummary returns each metric's value over its target, such as "cpu: 83%/40%, memory: 210Mi/256Mi, queue: 12/5
 // (avg)"; a metric that could not be computed has the value <unknown>, as kubectl writes it for an HPA. "(avg)" stands
-// where a value of no single replica is divided by their number.
+// where a value of no single replica is divided by their number. Of more than three metrics it has the first three.
 func MetricsSummary(rec *hpa.Recommendation) string {
-	parts := make([]string, 0, len(rec.Metrics))
-	for i := range rec.Metrics {
+	shown := min(len(rec.Metrics), maxInSummary)
+	parts := make([]string, 0, shown)
+	for i := range shown {
 		m := &rec.Metrics[i]
 		source := &m.Metric.Source
 		var value, target string
@@ -121,7 +126,11 @@ func MetricsSummary(rec *hpa.Recommendation) string {
 		}
 		parts = append(parts, summarized(source.String())+": "+value+"/"+target)
 	}
-	return strings.Join(parts, ", ")
+	out := strings.Join(parts, ", ")
+	if more := len(rec.Metrics) - shown; more > 0 {
+		out += " + " + strconv.Itoa(more) + " more"
+	}
+	return out
 }
 
 // summarized returns the name on one line and not longer than maxSummarized.

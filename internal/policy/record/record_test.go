@@ -302,11 +302,20 @@ func TestConditionsChangeOnlyWhenTheyDo(t *testing.T) {
 
 func TestSummariesForPeople(t *testing.T) {
 	t.Parallel()
-	rec := decided()
-	const want = "cpu: 83%/40%, memory: 210Mi/256Mi, cpu: <unknown>/1500m, cpu of container app: 30%/60%, http_requests: 12500m/10, " +
-		`hits: 30/100, queue: 12/5 (avg), sum(rate(http_requests_total{job="web"}…: <unknown>/90`
-	if got := MetricsSummary(&rec); got != want {
-		t.Errorf("MetricsSummary\n got %s\nwant %s", got, want)
+	all := decided().Metrics
+	for _, c := range []struct {
+		metrics []hpa.MetricProposal
+		want    string
+	}{
+		{nil, ""},
+		{all[:3], "cpu: 83%/40%, memory: 210Mi/256Mi, cpu: <unknown>/1500m"},
+		{all[3:6], "cpu of container app: 30%/60%, http_requests: 12500m/10, hits: 30/100"},
+		{all[6:], `queue: 12/5 (avg), sum(rate(http_requests_total{job="web"}…: <unknown>/90`},
+		{all, "cpu: 83%/40%, memory: 210Mi/256Mi, cpu: <unknown>/1500m + 5 more"},
+	} {
+		if got := MetricsSummary(&hpa.Recommendation{Metrics: c.metrics}); got != c.want {
+			t.Errorf("MetricsSummary\n got %s\nwant %s", got, c.want)
+		}
 	}
 	if got := ReplicasSummary(2, 4) + " " + ReplicasSummary(2, 2); got != "2→4 2" {
 		t.Errorf("ReplicasSummary = %q", got)
