@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -92,8 +93,8 @@ func (c *curve) note(obj any) {
 }
 
 // listen writes down, until the context ends, what the side's autoscaler says and, beside the native controller, what
-// metrics-server tells it. well tells the pods that do not fail.
-func (c *curve) listen(ctx context.Context, s *side, well func(pod string) bool) {
+// metrics-server tells it.
+func (c *curve) listen(ctx context.Context, s *side) {
 	for pause(ctx, 2*time.Second) {
 		now := time.Now()
 		if u, says, err := s.judged(ctx); err == nil {
@@ -113,7 +114,7 @@ func (c *curve) listen(ctx context.Context, s *side, well func(pod string) bool)
 		}
 		c.mu.Lock()
 		for pod, of := range found {
-			c.Samples = append(c.Samples, sample{Pod: pod, Well: well(pod), Containers: of, at: now})
+			c.Samples = append(c.Samples, sample{Pod: pod, Containers: of, at: now})
 		}
 		c.mu.Unlock()
 	}
@@ -121,8 +122,8 @@ func (c *curve) listen(ctx context.Context, s *side, well func(pod string) bool)
 
 func equal(a, b *int32) bool { return a == b || a != nil && b != nil && *a == *b }
 
-// since counts all times from one moment.
-func (c *curve) since(start time.Time) {
+// since counts all times from one moment, and notes which pods do not fail.
+func (c *curve) since(start time.Time, spared []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.Points {
@@ -133,6 +134,7 @@ func (c *curve) since(start time.Time) {
 	}
 	for i := range c.Samples {
 		c.Samples[i].T = seconds(c.Samples[i].at.Sub(start))
+		c.Samples[i].Well = slices.Contains(spared, c.Samples[i].Pod)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // The times of each story.
 const (
 	failing = 180 * time.Second // from the first failure to its mending
-	after   = 75 * time.Second  // from there to the end of the record
+	after   = 90 * time.Second  // from there to the end of the record
 )
 
 // mark is a moment of a story.
@@ -46,8 +46,8 @@ type scene struct {
 	plan  plan
 	sides []*side
 	broke time.Time // when the failure began
-	bad   []string  // pods that fail
-	mu    sync.Mutex
+	// spared are the pods that do not fail.
+	spared []string
 
 	done context.CancelFunc
 	busy sync.WaitGroup
@@ -76,15 +76,9 @@ func newScene(t *testing.T, name, title string, p plan) *scene {
 	for _, s := range c.sides {
 		k := record(t, s)
 		c.story.Curves[s.by] = k
-		c.busy.Go(func() { k.listen(c.ctx, s, c.well) })
+		c.busy.Go(func() { k.listen(c.ctx, s) })
 	}
 	return c
-}
-
-func (c *scene) well(pod string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !slices.Contains(c.bad, pod)
 }
 
 // settle waits until every replica is ready, older than the period in which the native controller takes its CPU with
@@ -113,36 +107,44 @@ func (c *scene) settle() {
 	}
 }
 
-// fail lets the first n pods of both sides fail for a while, then watches how they recover.
-func (c *scene) fail(what string, n int, how func(ctx context.Context, s *side, pod string)) {
+// fail lets all pods of both sides but the last one fail for a while, then watches how they recover. Where newcomers is
+// true, pods that are made meanwhile fail too: what they need is gone for them as well. what and over are the names of
+// both moments.
+func (c *scene) fail(what, over string, newcomers bool, how func(ctx context.Context, s *side, pod string)) {
 	c.t.Helper()
-	victims := map[*side][]string{}
+	well := map[*side][]string{}
 	for _, s := range c.sides {
 		pods, err := s.pods(c.ctx)
-		if err != nil || len(pods) < n {
+		if err != nil || len(pods) < 2 {
 			c.t.Fatalf("%d pods of %s: %v", len(pods), s.name, err)
 		}
-		for i := range n {
-			victims[s] = append(victims[s], pods[i].Name)
-		}
+		well[s] = []string{pods[len(pods)-1].Name}
+		c.spared = append(c.spared, well[s]...)
 	}
-	c.mu.Lock()
-	for _, pods := range victims {
-		c.bad = append(c.bad, pods...)
-	}
-	c.mu.Unlock()
 	ctx, mend := context.WithTimeout(c.ctx, failing)
 	defer mend()
 	var running sync.WaitGroup
 	c.broke = time.Now()
 	c.story.Marks = append(c.story.Marks, mark{Text: what})
-	for s, pods := range victims {
-		for _, pod := range pods {
-			running.Go(func() { how(ctx, s, pod) })
-		}
+	for _, s := range c.sides {
+		running.Go(func() {
+			seen := well[s]
+			for first := true; first || newcomers && pause(ctx, poll); first = false {
+				pods, err := s.pods(ctx)
+				if err != nil {
+					continue
+				}
+				for i := range pods {
+					if name := pods[i].Name; !slices.Contains(seen, name) {
+						seen = append(seen, name)
+						running.Go(func() { how(ctx, s, name) })
+					}
+				}
+			}
+		})
 	}
 	<-ctx.Done()
-	c.story.Marks = append(c.story.Marks, mark{T: seconds(time.Since(c.broke)), Text: "mended"})
+	c.story.Marks = append(c.story.Marks, mark{T: seconds(time.Since(c.broke)), Text: over})
 	running.Wait()
 	pause(c.ctx, time.Until(c.broke.Add(failing+after)))
 }
@@ -153,7 +155,7 @@ func (c *scene) judge() {
 	c.done()
 	c.busy.Wait()
 	for _, k := range c.story.Curves {
-		k.since(c.broke)
+		k.since(c.broke, c.spared)
 	}
 	save(c.t, "beside-"+c.story.Scenario+".json", &c.story)
 	mended := c.broke.Add(failing)
@@ -235,7 +237,7 @@ func TestCrashLoopIsNotLittleLoad(t *testing.T) {
 		defer s.traffic(7, 20*time.Millisecond, 12)() // 140 thousandths of a core: 47 % of six requests
 	}
 	c.settle()
-	c.fail("five of six replicas crash-loop", 5, func(ctx context.Context, s *side, pod string) { s.crashLoop(ctx, pod, 50*time.Second) })
+	c.fail("crash loop begins", "mended", true, func(ctx context.Context, s *side, pod string) { s.crashLoop(ctx, pod, 50*time.Second) })
 	c.judge()
 }
 
@@ -249,15 +251,25 @@ func TestOOMKillIsNotLittleMemory(t *testing.T) {
 	})
 	var all []*caches
 	for _, s := range c.sides {
-		k := &caches{side: s, size: 40}
+		k := &caches{side: s, size: 48}
 		all = append(all, k)
 		c.busy.Go(func() { k.run(c.ctx) })
+	}
+	if err := within(c.ctx, 2*time.Minute, func(context.Context) error {
+		for _, k := range all {
+			if n := k.filled(); n < int(c.plan.replicas) {
+				return fmt.Errorf("%d replicas of %s have filled their memory", n, k.side.name)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	c.settle()
 	for _, k := range all {
 		k.refill()
 	}
-	c.fail("three of four replicas are OOM-killed", 3, func(ctx context.Context, s *side, pod string) {
+	c.fail("OOM kills", "full again", false, func(ctx context.Context, s *side, pod string) {
 		s.until(ctx, pod, "/memory-leak?rate=400&size=512")
 	})
 	c.judge()
@@ -275,6 +287,6 @@ func TestSidecarAloneIsNotLittleLoad(t *testing.T) {
 		defer s.traffic(8, 20*time.Millisecond, 12)() // 160 thousandths of a core: 44 % of six requests
 	}
 	c.settle()
-	c.fail("the main container of five of six replicas crashes", 5, func(ctx context.Context, s *side, pod string) { s.crashAtOnce(ctx, pod) })
+	c.fail("crash loop begins", "mended", true, func(ctx context.Context, s *side, pod string) { s.crashAtOnce(ctx, pod) })
 	c.judge()
 }

@@ -61,27 +61,42 @@ func (c *caches) refill() {
 	c.slow = true
 }
 
+// filled returns how many lives were told to fill.
+func (c *caches) filled() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.full)
+}
+
 func (c *caches) run(ctx context.Context) {
-	c.full = map[string]bool{}
 	for pause(ctx, poll) {
 		pods, err := c.side.pods(ctx)
 		if err != nil {
 			continue
 		}
-		c.mu.Lock()
-		rate := 40.0 // MiB/s
-		if c.slow {
-			rate = 0.4
-		}
-		c.mu.Unlock()
 		for i := range pods {
-			st := pods[i].Status.ContainerStatuses
-			if len(st) == 0 || st[0].State.Running == nil || c.full[st[0].ContainerID] {
-				continue
-			}
-			if c.side.ask(ctx, pods[i].Name, fmt.Sprintf("/memory-leak?rate=%g&size=%d", rate, c.size)) == nil {
-				c.full[st[0].ContainerID] = true
+			if st := pods[i].Status.ContainerStatuses; len(st) > 0 && st[0].State.Running != nil {
+				c.fill(ctx, pods[i].Name, st[0].ContainerID)
 			}
 		}
 	}
+}
+
+// fill tells one life to fill, once.
+func (c *caches) fill(ctx context.Context, pod, life string) {
+	c.mu.Lock()
+	rate, known := 40.0, c.full[life] // MiB/s
+	if c.slow {
+		rate = 0.4
+	}
+	c.mu.Unlock()
+	if known || c.side.ask(ctx, pod, fmt.Sprintf("/memory-leak?rate=%g&size=%d", rate, c.size)) != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full == nil {
+		c.full = map[string]bool{}
+	}
+	c.full[life] = true
 }

@@ -120,7 +120,7 @@ func measure(t *testing.T, run int, p *plan) (found []reaction) {
 			t.Errorf("run %d: %s did not react: %v", run, s.by, err)
 			continue
 		}
-		curves[i].since(step)
+		curves[i].since(step, nil)
 		if r, ok := curves[i].reaction(p); ok {
 			r.Run, r.By = run+1, s.by
 			found = append(found, r)

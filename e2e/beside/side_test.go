@@ -128,9 +128,6 @@ func (s *side) deploy() {
 			Resources: corev1.ResourceRequirements{Requests: quantities("cpu", p.sidecarCPU, "memory", "16Mi")},
 		})
 	}
-	if s.by == app {
-		template.Annotations = map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}
-	}
 	_, err := env.kube.AppsV1().Deployments(s.name).Create(s.t.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: web},
 		Spec:       appsv1.DeploymentSpec{Replicas: &p.replicas, Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template},
@@ -159,27 +156,33 @@ func (s *side) expose() {
 func (s *side) autoscale() {
 	s.t.Helper()
 	p := s.plan
-	spec := autoscalingv2.HorizontalPodAutoscalerSpec{
-		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: web},
-		MinReplicas:    &p.min, MaxReplicas: p.max, Behavior: p.behavior,
-		Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
-			Name: p.metric, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &p.target},
-		}}},
+	target := autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: web}
+	metric := &autoscalingv2.ResourceMetricSource{
+		Name: p.metric, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &p.target},
 	}
 	var err error
 	if s.by == stock {
-		_, err = env.kube.AutoscalingV2().HorizontalPodAutoscalers(s.name).Create(s.t.Context(),
-			&autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Name: web}, Spec: spec}, metav1.CreateOptions{})
+		_, err = env.kube.AutoscalingV2().HorizontalPodAutoscalers(s.name).Create(s.t.Context(), &autoscalingv2.HorizontalPodAutoscaler{
+			ObjectMeta: metav1.ObjectMeta{Name: web},
+			Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+				ScaleTargetRef: target, MinReplicas: &p.min, MaxReplicas: p.max, Behavior: p.behavior,
+				Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType, Resource: metric}},
+			},
+		}, metav1.CreateOptions{})
 	} else {
-		_, err = env.own.Autoscalers(s.name).Create(s.t.Context(), &v1alpha1.Autoscaler{
+		a := &v1alpha1.Autoscaler{
 			TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindAutoscaler},
 			ObjectMeta: metav1.ObjectMeta{Name: web},
 			Spec: v1alpha1.AutoscalerSpec{
-				ScaleTargetRef: spec.ScaleTargetRef, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas,
-				Metrics: spec.Metrics, Behavior: spec.Behavior,
-				Timing: v1alpha1.AutoscalerTiming{CPUInitializationPeriod: &metav1.Duration{Duration: env.cpuInit}},
+				ScaleTargetRef: target, MinReplicas: &p.min, MaxReplicas: p.max, Behavior: p.behavior,
+				Metrics: []v1alpha1.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType, Resource: metric}},
+				Timing:  v1alpha1.AutoscalerTiming{CPUInitializationPeriod: &metav1.Duration{Duration: env.cpuInit}},
 			},
-		}, metav1.CreateOptions{})
+		}
+		if s.by == app {
+			a.Spec.AppMetrics = &v1alpha1.AppMetrics{Port: intstr.FromInt32(8080)}
+		}
+		_, err = env.own.Autoscalers(s.name).Create(s.t.Context(), a, metav1.CreateOptions{})
 	}
 	if err != nil {
 		s.t.Fatal(err)
