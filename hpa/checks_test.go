@@ -76,6 +76,45 @@ func TestCapacity(t *testing.T) {
 	}
 }
 
+// TestSourcesAreExact: a source is compared as a whole, so a part that its type does not have is a mistake.
+func TestSourcesAreExact(t *testing.T) {
+	policy := func(s Source, target TargetType) Policy {
+		p := DefaultPolicy()
+		p.Max, p.Metrics = 9, []Metric{{Source: s, Type: target, Target: 5}}
+		return p
+	}
+	for _, test := range []struct {
+		source Source
+		target TargetType
+		want   string
+	}{
+		{OfResource(CPU), Utilization, ""},
+		{Source{Type: FromContainerResource, Resource: Memory, Container: "app"}, AverageValue, ""},
+		{Source{Type: FromPods, Name: "hits", Selector: "a=b"}, AverageValue, ""},
+		{Source{Type: FromObject, Name: "hits", Selector: "a=b", Object: "v1/Service/web"}, Value, ""},
+		{Source{Type: FromExternal, Name: "queue", Selector: "a=b"}, Value, ""},
+		{Source{Type: FromPrometheus, Name: "up"}, AverageValue, ""},
+		{Source{Type: "Moon"}, Value, `metrics[0].source.type: "Moon" is not allowed, it must be "Resource", "ContainerResource", "Pods", "Object", "External" or "Prometheus"`},
+		{Source{Type: FromResource, Resource: CPU, Container: "app"}, Utilization, `metrics[0].source.container: "app" is not allowed, it must be left out where the type is Resource`},
+		{Source{Type: FromContainerResource, Resource: CPU}, Utilization, `metrics[0].source.container: "" is not allowed, it must be the name of a container`},
+		{Source{Type: FromPods, Name: "hits", Resource: CPU}, AverageValue, `metrics[0].source.resource: "cpu" is not allowed, it must be left out where the type is Pods`},
+		{Source{Type: FromObject, Name: "hits"}, Value, `metrics[0].source.object: "" is not allowed, it must be an object as "apiVersion/kind/name"`},
+		{Source{Type: FromExternal, Name: "queue", Object: "v1/Service/web"}, Value, `metrics[0].source.object: "v1/Service/web" is not allowed, it must be left out where the type is External`},
+		{Source{Type: FromPrometheus}, Value, `metrics[0].source.name: "" is not allowed, it must be a query`},
+		{Source{Type: FromPrometheus, Name: "up", Selector: "a=b"}, Value, `metrics[0].source.selector: "a=b" is not allowed, it must be left out where the type is Prometheus`},
+		{Source{Type: FromResource, Resource: CPU, Name: "cpu"}, Utilization, `metrics[0].source.name: "cpu" is not allowed, it must be left out where the type is Resource`},
+	} {
+		p := policy(test.source, test.target)
+		got := ""
+		if err := p.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%+v: got  %s\nwant %s", test.source, got, test.want)
+		}
+	}
+}
+
 func TestSaturation(t *testing.T) {
 	const most, least = math.MaxInt64, math.MinInt64
 	for _, test := range []struct{ a, b, c, want int64 }{
@@ -105,6 +144,11 @@ func TestSaturation(t *testing.T) {
 	}
 	if got := ceil32(math.NaN()); got != 0 {
 		t.Errorf("not a number rounded up: got %d", got)
+	}
+	for f, want := range map[float64]int64{1.2: 2, -1.2: -1, 1e19: most, -1e19: least, math.Inf(1): most} {
+		if got := ceil64(f); got != want {
+			t.Errorf("%g rounded up: got %d, want %d", f, got, want)
+		}
 	}
 }
 

@@ -44,3 +44,35 @@ func ExampleDecide() {
 	// Pause 4 -> 4 DesiredWithinRange
 	// 2 recommendations remembered
 }
+
+// A loop keeps a Decider, gives it the history of each target in turn, and asks for words only where something changes.
+func ExampleDecider() {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	queue := hpa.Source{Type: hpa.FromExternal, Name: "queue_length"}
+	policy := hpa.DefaultPolicy()
+	policy.Min, policy.Max = 1, 10
+	policy.Metrics = []hpa.Metric{{
+		Source: queue, Type: hpa.AverageValue, Target: 30_000, // 30 for each replica
+		Fallback: &hpa.Fallback{Type: hpa.FallbackLastGood, For: 10 * time.Minute},
+	}}
+	observation := hpa.Observation{
+		Current: 4, StatusReplicas: 4,
+		Readings: []hpa.Reading{{Source: queue, Known: true, Value: 200_000, At: now}},
+	}
+
+	var decider hpa.Decider
+	var history hpa.History
+	recommendation, history := decider.Decide(&policy, &observation, history, now)
+	if recommendation.Change() {
+		fmt.Println(decider.Explain().Message)
+	}
+
+	observation.Current, observation.Readings[0] = recommendation.Desired, hpa.Reading{Source: queue, Why: "the broker does not answer"}
+	recommendation, _ = decider.Decide(&policy, &observation, history, now.Add(15*time.Second))
+	fmt.Println(recommendation.Desired, recommendation.Reason)
+	fmt.Println(decider.Explain().Message)
+	// Output:
+	// queue_length is at 50 per replica, target 30: 4 replicas need 7
+	// 7 Fallback
+	// queue_length could not be computed: the broker does not answer; its last good proposal, 15s old, asks for 7
+}

@@ -11,7 +11,7 @@ import (
 //
 // A History is a value: Decide and Applied return the next one and never write to a slice of the one they were given,
 // so an old one can be kept, compared or decided from again. The slices are shared between copies and are to be read
-// only.
+// only. Only Decider.Decide takes the slices over.
 //
 // It is bounded by the policy: a recommendation goes when its windows have passed, or as soon as no window could tell
 // any more that it was there (a steady target has one); there are never more changes than were made within the longest

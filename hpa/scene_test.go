@@ -18,6 +18,9 @@ type scene struct {
 	now     time.Time
 	aged    map[string]bool // replicas whose samples keep the time that was given
 	load    *sceneLoad
+
+	readings []sceneReading
+	existing int32 // replicas that exist; -1: all that are there
 }
 
 // sceneLoad is a load that is always spread evenly over as many ready replicas as are asked for.
@@ -35,10 +38,13 @@ func sceneCommands() []sceneCommand {
 	return []sceneCommand{
 		// A new scene with a policy that has min=1 max=10 and no metric. It is 12:00:00.
 		{"case", `case "a story begins"`, func(s *scene, _ []scriptArg) (string, error) { *s = newScene(); return "", nil }},
-		// Change the policy; faults are shown. up and down are rate limits, up-window and down-window the stabilization.
-		{"policy", "policy min=2 max=4 cpu=40% memory=200Mi up=4/15s,100%/15s down-select=Min down-window=1m up-tolerance=0.2", (*scene).setPolicy},
+		// Change the policy; faults are shown. up and down are rate limits, up-window and down-window the stabilization; the
+		// rules of health are hold, crashloop, oom, failing, never-ready, partial, settle, rollout-hold and shortage-hold.
+		{"policy", "policy health=off crashloop=yes settle=1m pause=up container-cpu=app:50% pods=hits:10 external=queue:40/replica fallback=queue:LastGood/5m min=2 max=4 cpu=40% memory=200Mi up=4/15s,100%/15s down-select=Min down-window=1m up-tolerance=0.2", (*scene).setPolicy},
 		// Add or change replicas. A new one is ready since an hour and has no sample. usage/request; a word for usage says why there is no sample.
-		{"replica", "replica web-1..3 web-9 cpu=80m/200m memory=Stale/64Mi age=1m ready=30s sample=10s window=30s crashloop=no", (*scene).setReplicas},
+		{"replica", "replica web-1..3 web-9 cpu=80m/200m memory=Stale/64Mi age=1m ready=30s sample=10s window=30s crashloop=no oom=1m pressure=12 never-ready=no partial=sidecar", (*scene).setReplicas},
+		// A source delivers a value, a value for each replica (usage/request of a container), or the reason why it does not.
+		{"reading", "reading pods=hits web-1..3=12.5 web-9=Missing from=custom.metrics.k8s.io", (*scene).read},
 		// Take replicas away.
 		{"remove", "remove web-1..3", (*scene).removeReplicas},
 		// Let a load spread evenly over as many ready replicas as there should be, always.
@@ -46,9 +52,25 @@ func sceneCommands() []sceneCommand {
 		// Somebody else sets the number of replicas.
 		{"current", "current 3", func(s *scene, args []scriptArg) (string, error) {
 			n, err := strconv.ParseInt(one(args), 10, 32)
-			s.obs.Current = int32(n)
+			s.obs.Current, s.obs.ScaledToZero = int32(n), false
 			return "", err
 		}},
+		// So many replicas exist, whatever the observation knows of them; all: as many as it knows.
+		{"existing", "existing 3", func(s *scene, args []scriptArg) (string, error) {
+			n, err := strconv.ParseInt(one(args), 10, 32)
+			if s.existing = int32(n); one(args) == "all" {
+				s.existing, err = -1, nil
+			}
+			return "", err
+		}},
+		// A schedule raises the minimum, or no longer with none.
+		{"floor", `floor 5 "schedule office-hours"`, (*scene).setFloor},
+		// A rollout is under way, perhaps failing, or no longer with none.
+		{"rollout", `rollout 7 failing="image pull back-off"`, (*scene).setRollout},
+		// Replicas cannot be placed, or can again with none.
+		{"shortage", `shortage Unschedulable "no node has room for web-3"`, func(s *scene, args []scriptArg) (string, error) { return "", fault(&s.obs.Shortage, args) }},
+		// The target's replicas cannot be told, or can again with none.
+		{"selector", `selector AmbiguousSelector "web-2 scales it too"`, func(s *scene, args []scriptArg) (string, error) { return "", fault(&s.obs.Selector, args) }},
 		// An incident opens, or closes with none.
 		{"incident", `incident "web: crash loop"`, func(s *scene, args []scriptArg) (string, error) { return "", text(&s.obs.Incident, args) }},
 		// Nothing can be said about usage any more, or again with none.
@@ -79,7 +101,7 @@ func sceneCommands() []sceneCommand {
 }
 
 func newScene() scene {
-	s := scene{policy: hpa.DefaultPolicy(), now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), aged: map[string]bool{}}
+	s := scene{policy: hpa.DefaultPolicy(), now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC), aged: map[string]bool{}, existing: -1}
 	s.policy.Max, s.policy.Metrics = 10, nil
 	return s
 }
@@ -106,6 +128,7 @@ func (s *scene) decide() (hpa.Recommendation, hpa.History) {
 			r.CPU.At, r.Memory.At = s.now, s.now
 		}
 	}
+	s.gather()
 	return hpa.Decide(s.policy, s.obs, s.history, s.now)
 }
 
@@ -114,6 +137,11 @@ type synced struct{ line, settled string }
 func (s *scene) sync() synced {
 	rec, history := s.decide()
 	s.history, s.obs.Current = history.Applied(rec, s.now), rec.Desired
+	for _, c := range rec.Conditions {
+		if c.Type == hpa.ScaledToZero {
+			s.obs.ScaledToZero = c.Status
+		}
+	}
 	change := fmt.Sprintf("%d -> %d", rec.Current, rec.Desired)
 	if !rec.Change() {
 		change = fmt.Sprintf("stays %d", rec.Current)
@@ -170,6 +198,9 @@ func (s *scene) showHistory() string {
 	}
 	showChanges(&b, "up", s.history.Ups)
 	showChanges(&b, "down", s.history.Downs)
+	for _, g := range s.history.LastGood {
+		fmt.Fprintf(&b, "%s last asked for %d at %s\n", g.Source, g.Replicas, g.At.Format(time.TimeOnly))
+	}
 	return strings.TrimRight(b.String(), "\n")
 }
 
@@ -189,15 +220,22 @@ func describe(rec hpa.Recommendation, _ hpa.History) string {
 	fmt.Fprintf(&b, "%s current %d, proposed %d, desired %d: %s\n", rec.At.Format(time.TimeOnly), rec.Current, rec.Proposed, rec.Desired, rec.Reason)
 	fmt.Fprintf(&b, "  %s\n", rec.Message)
 	for _, m := range rec.Metrics {
-		fmt.Fprintf(&b, "metric %s %s %d", m.Metric.Source.Resource, m.Metric.Type, m.Metric.Target)
+		fmt.Fprintf(&b, "metric %s %s %d", m.Metric.Source, m.Metric.Type, m.Metric.Target)
 		if m.Err != "" {
 			fmt.Fprintf(&b, " failed, %s: %s\n", m.ErrReason, m.Err)
+			if m.Fallback != "" {
+				fmt.Fprintf(&b, "  fallback %s -> %d\n", m.Fallback, m.Replicas)
+			}
 		} else {
 			fmt.Fprintf(&b, " -> %d\n  ratio %.6g", m.Replicas, m.Ratio)
 			if m.AdjustedRatio != 0 {
 				fmt.Fprintf(&b, ", adjusted %.6g", m.AdjustedRatio)
 			}
-			fmt.Fprintf(&b, ", value %d, utilization %d, tolerated %t, oldest %s\n", m.Value, m.Utilization, m.WithinTolerance, m.Oldest.Format(time.TimeOnly))
+			fmt.Fprintf(&b, ", value %d, utilization %d, tolerated %t, oldest %s", m.Value, m.Utilization, m.WithinTolerance, m.Oldest.Format(time.TimeOnly))
+			if m.From != "" {
+				b.WriteString(", from " + m.From)
+			}
+			b.WriteString("\n")
 		}
 		fmt.Fprintf(&b, "  ready %d", m.Ready)
 		for _, n := range []struct {
@@ -211,7 +249,11 @@ func describe(rec hpa.Recommendation, _ hpa.History) string {
 		b.WriteString("\n")
 	}
 	for _, s := range rec.Steps {
-		fmt.Fprintf(&b, "step %s %d -> %d %s: %s\n", s.Name, s.Before, s.After, s.Reason, s.Message)
+		by := ""
+		if s.Cause != "" {
+			by = " by " + s.Cause
+		}
+		fmt.Fprintf(&b, "step %s %d -> %d %s%s: %s\n", s.Name, s.Before, s.After, s.Reason, by, s.Message)
 	}
 	for _, c := range rec.Conditions {
 		fmt.Fprintf(&b, "condition %s=%t %s: %s\n", c.Type, c.Status, c.Reason, c.Message)

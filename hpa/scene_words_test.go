@@ -3,6 +3,7 @@ package hpa_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,123 +17,6 @@ func text(to *string, args []scriptArg) error {
 		return fmt.Errorf("one text is wanted, not %d", len(args))
 	}
 	*to = strings.TrimPrefix(args[0].value, "none")
-	return nil
-}
-
-func (s *scene) setPolicy(args []scriptArg) (string, error) {
-	p := &s.policy
-	for _, a := range args {
-		var err error
-		switch a.key {
-		case "min", "max":
-			var n int64
-			n, err = strconv.ParseInt(a.value, 10, 32)
-			if a.key == "min" {
-				p.Min = int32(n)
-			} else {
-				p.Max = int32(n)
-			}
-		case "cpu", "memory", "disk":
-			err = addMetric(p, a)
-		case "tolerance":
-			p.Tolerance, err = strconv.ParseFloat(a.value, 64)
-		case "stabilization":
-			p.DownscaleStabilization, err = time.ParseDuration(a.value)
-		case "cpu-init":
-			p.CPUInitializationPeriod, err = time.ParseDuration(a.value)
-		case "readiness-delay":
-			p.InitialReadinessDelay, err = time.ParseDuration(a.value)
-		case "hold":
-			p.Health.HoldOnIncident = a.value == "yes"
-		case "crashloop":
-			p.Health.CrashLoopIsNoCapacity = a.value == "yes"
-		case "behavior":
-			p.Behavior = map[string]*hpa.Behavior{"default": {}}[a.value]
-		default:
-			err = setRules(p, a)
-		}
-		if err != nil {
-			return "", fmt.Errorf("%s=%s: %w", a.key, a.value, err)
-		}
-	}
-	if err := p.Validate(); err != nil {
-		return err.Error(), nil //nolint:nilerr // what the policy is refused for is the result
-	}
-	return "", nil
-}
-
-// addMetric reads a target: percent of the requests or an amount.
-func addMetric(p *hpa.Policy, a scriptArg) error {
-	m := hpa.Metric{Source: hpa.OfResource(hpa.Resource(a.key)), Type: hpa.AverageValue}
-	var err error
-	if percent, ok := strings.CutSuffix(a.value, "%"); ok {
-		m.Type = hpa.Utilization
-		m.Target, err = strconv.ParseInt(percent, 10, 64)
-	} else {
-		m.Target, err = quantity(a.value)
-	}
-	for i := range p.Metrics {
-		if p.Metrics[i].Source.Resource == m.Source.Resource {
-			p.Metrics[i] = m
-			return err
-		}
-	}
-	p.Metrics = append(p.Metrics, m)
-	return err
-}
-
-func setRules(p *hpa.Policy, a scriptArg) error {
-	way, what, _ := strings.Cut(a.key, "-")
-	if way != "up" && way != "down" {
-		return fmt.Errorf("unknown key")
-	}
-	if p.Behavior == nil {
-		p.Behavior = &hpa.Behavior{}
-	}
-	rules := &p.Behavior.ScaleDown
-	if way == "up" {
-		rules = &p.Behavior.ScaleUp
-	}
-	if *rules == nil {
-		*rules = &hpa.Rules{}
-	}
-	switch r := *rules; what {
-	case "":
-		return setLimits(r, a.value)
-	case "window":
-		d, err := time.ParseDuration(a.value)
-		r.StabilizationWindow = &d
-		return err
-	case "select":
-		r.Select = hpa.Select(a.value)
-		return nil
-	case "tolerance":
-		f, err := strconv.ParseFloat(a.value, 64)
-		r.Tolerance = &f
-		return err
-	}
-	return fmt.Errorf("unknown key")
-}
-
-// setLimits reads rate limits such as 4/15s,100%/1m.
-func setLimits(r *hpa.Rules, list string) error {
-	r.Limits = nil
-	for item := range strings.SplitSeq(list, ",") {
-		value, period, _ := strings.Cut(item, "/")
-		l := hpa.RateLimit{Type: hpa.LimitReplicas}
-		if percent, ok := strings.CutSuffix(value, "%"); ok {
-			l.Type, value = hpa.LimitPercent, percent
-		}
-		n, err := strconv.ParseInt(value, 10, 32)
-		if err != nil {
-			return err
-		}
-		l.Value = int32(n)
-		if l.Period, err = time.ParseDuration(period); err != nil {
-			return err
-		}
-		r.Limits = append(r.Limits, l)
-	}
 	return nil
 }
 
@@ -213,6 +97,22 @@ func (s *scene) setReplica(r *hpa.Replica, a scriptArg) error {
 	case "deleting":
 		r.Deleting = a.value == "yes"
 		return nil
+	case "never-ready":
+		r.NeverReady = a.value == "yes"
+		return nil
+	case "failing":
+		r.Failing = strings.TrimPrefix(a.value, "none")
+		return nil
+	case "partial":
+		r.CPU.Partial, r.Memory.Partial = strings.TrimPrefix(a.value, "none"), strings.TrimPrefix(a.value, "none")
+		return nil
+	case "pressure":
+		f, err := strconv.ParseFloat(a.value, 64)
+		r.CPUPressure = f
+		return err
+	case "from":
+		r.CPU.From, r.Memory.From = a.value, a.value
+		return nil
 	case "cpu":
 		return setUsage(&r.CPU, a.value)
 	case "memory":
@@ -238,6 +138,10 @@ func (s *scene) setReplica(r *hpa.Replica, a scriptArg) error {
 		s.aged[r.Name], r.CPU.At, r.Memory.At = true, s.now.Add(-d), s.now.Add(-d)
 	case "window":
 		r.CPU.Window, r.Memory.Window = d, d
+	case "oom":
+		r.OOMKilledAt, r.RestartedAt = s.now.Add(-d), s.now.Add(-d)
+	case "restarted":
+		r.RestartedAt = s.now.Add(-d)
 	default:
 		return fmt.Errorf("unknown key")
 	}
@@ -271,7 +175,15 @@ func quantity(s string) (int64, error) {
 		}
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	return int64(math.Round(f * factor)), err
+	return whole(f * factor), err
+}
+
+// whole rounds, and stops at the end of int64.
+func whole(f float64) int64 {
+	if f >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(math.Round(f))
 }
 
 func (s *scene) removeReplicas(args []scriptArg) (string, error) {
@@ -305,6 +217,129 @@ func (s *scene) setLoad(args []scriptArg) (string, error) {
 			s.load.request = n
 		} else {
 			s.load.usage = n
+		}
+	}
+	return "", nil
+}
+
+// sceneReading is a reading with the values of replicas under their names, so that replicas can come and go.
+type sceneReading struct {
+	hpa.Reading
+	of map[string]hpa.Usage
+}
+
+// read sets what a source delivers: one value, a value for each replica, or the reason why there is none.
+func (s *scene) read(args []scriptArg) (string, error) {
+	if len(args) == 0 {
+		return "", fmt.Errorf("a source is wanted")
+	}
+	source := sceneSource(args[0].key, args[0].value)
+	at := slices.IndexFunc(s.readings, func(r sceneReading) bool { return r.Source == source })
+	if at < 0 {
+		s.readings = append(s.readings, sceneReading{Reading: hpa.Reading{Source: source}, of: map[string]hpa.Usage{}})
+		at = len(s.readings) - 1
+	}
+	r := &s.readings[at]
+	r.Known, r.Why = true, ""
+	for _, a := range args[1:] {
+		n, err := sceneAmount(source, a.value)
+		switch {
+		case a.key == "from":
+			r.From = a.value
+		case a.key != "":
+			if err := readReplicas(r, a); err != nil {
+				return "", err
+			}
+		case a.value == "none":
+			s.readings = slices.Delete(s.readings, at, at+1)
+			return "", nil
+		case err != nil:
+			r.Known, r.Why = false, a.value
+		default:
+			r.Value = n
+		}
+	}
+	return "", nil
+}
+
+// readReplicas reads web-1..2=12 and web-3=Missing, or usage/request where the source is a container.
+func readReplicas(r *sceneReading, a scriptArg) error {
+	all, err := names([]scriptArg{{value: a.key}})
+	if err != nil {
+		return err
+	}
+	var u hpa.Usage
+	if r.Source.Resource != "" {
+		if err := setUsage(&u, a.value); err != nil {
+			return err
+		}
+		if u.RequestMissing != "" {
+			u.RequestMissing = r.Source.Container
+		}
+	} else if u.Value, err = sceneAmount(r.Source, a.value); err != nil {
+		u.Why = a.value
+	} else {
+		u.Known = true
+	}
+	for _, name := range all {
+		r.of[name] = u
+	}
+	return nil
+}
+
+// gather puts the readings into the observation, in the order of the replicas.
+func (s *scene) gather() {
+	s.obs.Readings = nil
+	for _, r := range s.readings {
+		reading := r.Reading
+		reading.At, reading.Replicas = s.now, nil
+		for i := range s.obs.Replicas {
+			if r.Source.Type == hpa.FromPods || r.Source.Type == hpa.FromContainerResource {
+				u := r.of[s.obs.Replicas[i].Name]
+				u.At = s.now
+				reading.Replicas = append(reading.Replicas, u)
+			}
+		}
+		s.obs.Readings = append(s.obs.Readings, reading)
+	}
+	s.obs.StatusReplicas = int32(len(s.obs.Replicas))
+	if s.existing >= 0 {
+		s.obs.StatusReplicas = s.existing
+	}
+}
+
+// fault reads a reason and a text; none takes it back.
+func fault(to **hpa.Fault, args []scriptArg) error {
+	*to = nil
+	if one(args) == "none" {
+		return nil
+	}
+	if len(args) != 2 {
+		return fmt.Errorf("a reason and a text are wanted")
+	}
+	*to = &hpa.Fault{Reason: args[0].value, Message: args[1].value}
+	return nil
+}
+
+func (s *scene) setFloor(args []scriptArg) (string, error) {
+	s.obs.Floor = nil
+	if one(args) == "none" {
+		return "", nil
+	}
+	n, err := strconv.ParseInt(one(args), 10, 32)
+	s.obs.Floor = &hpa.Floor{Replicas: int32(n), By: args[len(args)-1].value}
+	return "", err
+}
+
+func (s *scene) setRollout(args []scriptArg) (string, error) {
+	s.obs.Rollout = nil
+	if one(args) == "none" {
+		return "", nil
+	}
+	s.obs.Rollout = &hpa.Rollout{Revision: one(args)}
+	for _, a := range args {
+		if a.key == "failing" {
+			s.obs.Rollout.Failing = a.value
 		}
 	}
 	return "", nil

@@ -22,18 +22,12 @@ func (d *Decider) whole(m *Metric, p *MetricProposal, n *note) {
 		d.perStatusReplica(m, p, n)
 		return
 	}
-	ratio := float64(p.Value) / float64(m.Target)
-	p.Ratio = ratio
-	switch {
-	case d.obs.Current == 0: // there is no number that the ratio could be of, and no tolerance
-		d.ask(p, n, ceil32(ratio))
-	case d.tolerates(ratio):
-		d.hold(p, n, verdictTolerated)
-	case len(d.obs.Replicas) == 0:
-		d.fail(p, n, failNoReplicas)
-	default:
-		d.ofReady(p, n)
+	p.Ratio = float64(p.Value) / float64(m.Target)
+	if d.obs.Current == 0 { // there is no number that the ratio could be of, and no tolerance
+		d.ask(p, n, ceil32(p.Ratio))
+		return
 	}
+	d.ofReady(p, n)
 }
 
 // perStatusReplica shares the value out. Kubernetes divides by the replicas that exist here, not by those that are
@@ -44,7 +38,7 @@ func (d *Decider) perStatusReplica(m *Metric, p *MetricProposal, n *note) {
 	p.Ratio, n.counted = finite(ratio), int64(existing)
 	if d.tolerates(ratio) {
 		d.ask(p, n, existing)
-		n.verdict, p.WithinTolerance = verdictTolerated, true
+		n.verdict, p.WithinTolerance = verdictTolerated, existing == d.obs.Current
 	} else {
 		d.ask(p, n, ceil32(usage/float64(m.Target)))
 	}
@@ -85,6 +79,10 @@ func (d *Decider) ofReady(p *MetricProposal, n *note) {
 	p.Ready, n.counted = clamp32(ready), ready
 	replicas := ceil32(p.Ratio * float64(ready))
 	switch {
+	case d.tolerates(p.Ratio):
+		d.hold(p, n, verdictTolerated)
+	case len(d.obs.Replicas) == 0:
+		d.fail(p, n, failNoReplicas)
 	case p.Ratio > 1 && replicas < current && aside+fresh > 0:
 		d.hold(p, n, verdictAside)
 	case p.Ratio < 1 && replicas < current && aside > 0:

@@ -153,17 +153,20 @@ func (d *Decider) verdict(p *MetricProposal, n *note) string {
 	case verdictNone:
 		return ""
 	case verdictTolerated:
+		if !p.WithinTolerance {
+			return fmt.Sprintf(": within the tolerance for %d, which is what there is", p.Replicas)
+		}
 		return p.assumed(n, ", with ") + ": within the tolerance" + stay
 	case verdictTurned:
 		return p.assumed(n, ", with ") + ": the direction would turn" + stay
 	case verdictCrowd:
 		return p.assumed(n, ", with ") + ": the number of replicas that are there would turn the direction" + stay
 	case verdictAside:
-		return fmt.Sprintf(": only %s, and replicas that are not yet must not turn it into a scale-down%s", plural(n.counted, "ready replica"), stay)
+		return fmt.Sprintf(": %s need fewer than there are, but others are not ready yet%s", plural(n.counted, "ready replica"), stay)
 	case verdictAsks:
 	}
-	if p.Metric.Type == Value && d.obs.Current == 0 {
-		return fmt.Sprintf(": %d for a start", p.Replicas)
+	if whole := p.Metric.Source.beyondReplicas(); whole && n.counted == 0 && p.Ready == 0 {
+		return fmt.Sprintf(": it asks for %d", p.Replicas)
 	}
 	assumed, verb := p.assumed(n, " and "), "need"
 	if assumed == "" && n.counted == 1 {
@@ -183,10 +186,13 @@ func (p *MetricProposal) subject(n *note) string {
 	if p.Metric.Source.beyondReplicas() && p.Metric.Type == AverageValue {
 		return plural(n.counted, "replica")
 	}
-	if n.doubted > 0 {
-		return plural(n.counted-n.doubted, "ready replica") + " and " + strconv.FormatInt(n.doubted, 10) + " that recover"
+	switch {
+	case n.doubted == 0:
+		return plural(n.counted, "ready replica")
+	case n.doubted == n.counted:
+		return plural(n.doubted, "replica") + " in doubt"
 	}
-	return plural(n.counted, "ready replica")
+	return plural(n.counted-n.doubted, "ready replica") + " and " + strconv.FormatInt(n.doubted, 10) + " in doubt"
 }
 
 // assumed says what was taken for granted of replicas whose usage says nothing. Empty: nothing.
