@@ -32,7 +32,8 @@ const (
 type kind uint8
 
 const (
-	kindGauge kind = iota
+	kindNone kind = iota // nothing was seen yet
+	kindGauge
 	kindCounter
 )
 
@@ -41,7 +42,7 @@ type process struct {
 	cpu, memory, start float64
 }
 
-// series is one series of a page, whose labels are valid until the next one.
+// series is one series of a page.
 type series struct {
 	kind   kind
 	labels labels.Labels

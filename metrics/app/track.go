@@ -65,6 +65,9 @@ func (t *track) add(s series) {
 	if !t.selector.Matches(labelsOf(s.labels)) {
 		return
 	}
+	if t.kind == kindNone {
+		t.kind = s.kind
+	}
 	if t.kind != s.kind {
 		wanted := t.wanted
 		*t = *newTrack(t.selector)
@@ -92,16 +95,13 @@ func (t *track) add(s series) {
 // end closes the page, which was read at the given time.
 func (t *track) end(at time.Time, span time.Duration) {
 	t.found = t.matched > 0
-	if t.kind == kindCounter {
+	if t.kind == kindGauge {
+		t.points = t.points[:0]
+	} else {
 		t.forget()
 		if n := len(t.points); n > 0 {
 			t.sum += t.points[n-1].value
 		}
-	} else {
-		t.points = t.points[:0]
-	}
-	if !t.found && len(t.points) == 0 {
-		return
 	}
 	t.points = append(t.points, point{at, t.sum})
 	// One point beyond the span is kept, whose distance may be nearer to it.
