@@ -9,8 +9,17 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/client-go/rest"
 	external "k8s.io/metrics/pkg/apis/external_metrics/v1beta1"
 )
+
+// raw returns the body of an answer, or the error that the API server told; Result.Raw alone leaves that unread.
+func raw(r rest.Result) ([]byte, error) {
+	if err := r.Error(); err != nil {
+		return nil, err
+	}
+	return r.Raw()
+}
 
 // decodeExternal reads a list of external metrics; an object of another kind is an error and no empty list.
 func decodeExternal(body []byte, list *external.ExternalMetricValueList) error {
@@ -18,20 +27,23 @@ func decodeExternal(body []byte, list *external.ExternalMetricValueList) error {
 		return fmt.Errorf("the answer cannot be read: %w", err)
 	}
 	if list.Kind != "" && list.Kind != "ExternalMetricValueList" {
-		return fmt.Errorf("the answer is a %q, allowed is a list of values", list.Kind)
+		return fmt.Errorf("the answer is a %q, allowed is a list of values of external metrics", list.Kind)
 	}
 	return nil
 }
 
-// milli returns thousandths, rounded up, and the nearest number there is where the value is too large: where it is,
-// Quantity.MilliValue returns any number.
+// milli returns thousandths, rounded up, and the nearest number there is where the value is too large: Quantity.MilliValue
+// returns any number then, or computes for minutes where the answer says 1e999999999. The bound is a little below that
+// number, as the comparison is not exact.
 func milli(q *resource.Quantity) int64 {
-	const most = math.MaxInt64 / 1000
-	switch {
-	case q.CmpInt64(most) > 0:
+	const most = 9.2233720368547e15
+	switch f := q.AsApproximateFloat64(); {
+	case f >= most:
 		return math.MaxInt64
-	case q.CmpInt64(-most) < 0:
+	case f <= -most:
 		return math.MinInt64
+	case math.IsNaN(f): // zero times ten to a large power
+		return 0
 	}
 	return q.MilliValue()
 }

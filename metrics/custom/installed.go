@@ -74,7 +74,7 @@ func (i *installed) version(ctx context.Context, api rest.Interface, now time.Ti
 
 // ask returns the version that the API server prefers, or another one, of those that are known here.
 func (i *installed) ask(ctx context.Context, api rest.Interface) (schema.GroupVersion, error) {
-	body, err := api.Get().AbsPath("/apis", i.group).Do(ctx).Raw()
+	body, err := raw(api.Get().AbsPath("/apis", i.group).Do(ctx))
 	if apierrors.IsNotFound(err) {
 		return schema.GroupVersion{}, &NotInstalledError{Group: i.group}
 	}
