@@ -106,9 +106,9 @@ func TestMetricsOfTheAppItself(t *testing.T) {
 			Pods: &autoscalingv2.PodsMetricSource{
 				Metric: autoscalingv2.MetricIdentifier{
 					Name:     "demoapp_http_requests_total",
-					Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"path": "/hostname"}},
+					Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"code": "200"}},
 				},
-				Target: perReplica("4"),
+				Target: perReplica("5"),
 			},
 		})
 	})
@@ -124,7 +124,7 @@ func TestMetricsOfTheAppItself(t *testing.T) {
 		}
 		return nil
 	})
-	// Twelve requests a second, four per replica, need three replicas; they cost next to no CPU.
+	// Twelve requests a second and the probes', five per replica, need three replicas; they cost next to no CPU.
 	stop := s.load(12, "hostname", nil)
 	defer stop()
 	s.awaitAutoscaler("three replicas", 2*time.Minute, hasReplicas(3))

@@ -18,8 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// native creates a HorizontalPodAutoscaler of the workload: 2 to 4 replicas, CPU at 40 %.
-func (s *space) native() {
+// native creates a HorizontalPodAutoscaler of the workload: 2 to 4 replicas, CPU at 40 %, down after so many seconds.
+func (s *space) native(window int32) {
 	s.t.Helper()
 	if _, err := env.kube.AutoscalingV2().HorizontalPodAutoscalers(s.name).Create(s.t.Context(), &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: web},
@@ -31,7 +31,7 @@ func (s *space) native() {
 				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(int32(40))},
 			}}},
 			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{
-				ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: new(int32(5))},
+				ScaleDown: &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: &window},
 			},
 		},
 	}, metav1.CreateOptions{}); err != nil {
@@ -44,7 +44,7 @@ func TestNativeHPAIsShadowed(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t, "shadow")
 	s.deploy(workload{replicas: 1, change: requests})
-	s.native()
+	s.native(5)
 	s.await("what would be done", time.Minute, func(ctx context.Context) error {
 		out, err := env.command(ctx, env.homeostat, "explain", "hpa/"+web, "-n", s.name)
 		if err != nil {
@@ -74,7 +74,7 @@ func TestAdoptSwapsAnHPAWithoutAJump(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t, "adopt")
 	s.deploy(workload{replicas: 3, change: requests})
-	s.native()
+	s.native(30)
 	printed, err := env.command(t.Context(), env.homeostat, "adopt", "hpa/"+web, "-n", s.name)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestAdoptSwapsAnHPAWithoutAJump(t *testing.T) {
 	if len(before) != 1 || before[0].replicas != 3 {
 		t.Errorf("the numbers were %+v, want 3 all the time\n%s", before, out)
 	}
-	// At rest two are enough, and its own window of five seconds lets it go there.
+	// At rest two are enough, and its window of 30 s lets it go there.
 	s.awaitAutoscaler("the Autoscaler goes on", time.Minute, hasReplicas(2))
 }
 
@@ -113,7 +113,7 @@ func TestManagesNativeHPAs(t *testing.T) {
 	})
 	s := newSpace(t, "manage")
 	s.deploy(workload{replicas: 1, change: requests})
-	s.native()
+	s.native(5)
 	if err := env.scaleControllers(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules name time zones, and the image has no files
 
 	"github.com/homeostat/homeostat/internal/cli"
 )
