@@ -130,7 +130,7 @@ func (t *Tally) read(records iter.Seq2[journal.Record, error], decided func(r *j
 	return nil
 }
 
-// differing names the fields in which two decisions differ. The sentences are left out.
+// differing names the fields in which two decisions differ. The words are left out.
 func differing(a, b *hpa.Recommendation) []string {
 	var fields []string
 	if a.Desired != b.Desired {
@@ -140,7 +140,7 @@ func differing(a, b *hpa.Recommendation) []string {
 		fields = append(fields, "reason")
 	}
 	if !slices.EqualFunc(a.Steps, b.Steps, func(a, b hpa.Step) bool {
-		a.Message, b.Message = "", ""
+		a.Message, b.Message, a.Cause, b.Cause = "", "", "", "" // words, too
 		return a == b
 	}) {
 		fields = append(fields, "steps")

@@ -205,6 +205,9 @@ func remarks(m *hpa.MetricProposal, at time.Time) []string {
 	if m.AdjustedRatio != 0 {
 		all = append(all, fmt.Sprintf("has a ratio of %.2f once replicas without a sample or not ready are counted in", m.AdjustedRatio))
 	}
+	if m.CPUPressure >= 1 {
+		all = append(all, fmt.Sprintf("had a replica that waited for a CPU in %.0f %% of 10 s: there is more load than its usage shows", m.CPUPressure))
+	}
 	if m.Err != "" {
 		all = append(all, "cannot be computed: "+m.Err)
 	}
@@ -286,7 +289,11 @@ func stepRows(list []hpa.Step) [][]string {
 		}
 		said := s.Message
 		if s.Reason != hpa.ReasonDesiredWithinRange && s.Reason != "" {
-			said = string(s.Reason) + ": " + said
+			reason := string(s.Reason)
+			if s.Cause != "" {
+				reason += " (" + s.Cause + ")"
+			}
+			said = reason + ": " + said
 		}
 		rows = append(rows, []string{string(s.Name), move, said})
 	}

@@ -38,7 +38,7 @@ func busy() Autoscaler {
 			Message: "cpu is at 212 % of requests, target 40 %: 2 ready replicas need 11; limited to 4 by maxReplicas",
 			Metrics: []hpa.MetricProposal{
 				{
-					Metric: cpu, Replicas: 11, Utilization: 212, Ratio: 5.3, AdjustedRatio: 2.75, Ready: 2,
+					Metric: cpu, Replicas: 11, Utilization: 212, Ratio: 5.3, AdjustedRatio: 2.75, CPUPressure: 35.2, Ready: 2,
 					Unready: hpa.Names{Count: 7, First: []string{"web-3: crash loop", "web-4: OOM-killed 40 s ago"}},
 					Missing: hpa.Names{Count: 1, First: []string{"web-5: Stale"}}, Oldest: now.Add(-17 * time.Second),
 				},
@@ -55,7 +55,7 @@ func busy() Autoscaler {
 			Steps: []hpa.Step{
 				{Name: hpa.StepMetrics, Before: 2, After: 11, Reason: hpa.ReasonDesiredWithinRange, Message: "cpu is at 212 % of requests, target 40 %: 2 ready replicas need 11"},
 				{Name: hpa.StepStabilization, Before: 11, After: 11, Reason: hpa.ReasonDesiredWithinRange, Message: "no recent recommendation holds it"},
-				{Name: hpa.StepBounds, Before: 11, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "limited to 4 by maxReplicas"},
+				{Name: hpa.StepBounds, Before: 11, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "limited to 4", Cause: "maxReplicas"},
 			},
 		},
 		Changes: []Change{

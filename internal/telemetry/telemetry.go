@@ -95,7 +95,7 @@ func New(reg prometheus.Registerer, j *journal.Writer, every int, version string
 func (t *Telemetry) Decisions() *decisions.Store { return t.last }
 
 // Decided counts a decision, keeps it, and journals it: the first of an autoscaler, each change, each that has another reason, another number
-// or another success than the line before, and each n-th of the others.
+// or another success than the line before, and each n-th of the others. It holds on to what it is given, which must not be changed any more.
 func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, before hpa.History, rec hpa.Recommendation, err error) {
 	t.decisions.WithLabelValues(a.Ref.Namespace, a.Ref.Kind, a.Ref.Name, string(rec.Reason)).Inc()
 	failed := t.scaleErrors.WithLabelValues(a.Ref.Namespace, a.Ref.Kind, a.Ref.Name)
