@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -96,12 +97,8 @@ func (p *Platform) lookAt(namespace string, now time.Time) *look {
 	if l != nil && l.pass.Equal(now) && time.Since(l.taken) < lookFor {
 		return l
 	}
-	if len(p.looks.by) > 0 && l == nil { // a namespace that is new: time to drop those that are gone
-		for ns, old := range p.looks.by {
-			if time.Since(old.taken) > time.Hour {
-				delete(p.looks.by, ns)
-			}
-		}
+	if l == nil { // a namespace that is new: the time to drop those in which nothing scales any more
+		maps.DeleteFunc(p.looks.by, func(_ string, old *look) bool { return time.Since(old.taken) > time.Hour })
 	}
 	l = &look{pass: now, taken: time.Now(), claims: map[string]*claim{}}
 	all := p.claims(namespace, now)
@@ -152,37 +149,12 @@ func (p *Platform) knownSelector(t write.Target, now time.Time) labels.Selector 
 	return o.Selector
 }
 
-// walk gives each claim its pods, and its rival where a pod has several claimants. Each claim is filed under the labels
-// that a pod must have one of, so that a pod meets few of them.
+// walk gives each claim its pods, and its rival where a pod has several claimants.
 func walk(pods []*view.Pod, claims []*claim) {
-	type label struct{ key, value string }
-	filed := make(map[label][]*claim, len(claims))
-	var rest []*claim // those that ask for no label in particular
-	for _, c := range claims {
-		key, values := required(c.selector)
-		if len(values) == 0 {
-			rest = append(rest, c)
-			continue
-		}
-		for _, v := range values {
-			filed[label{key, v}] = append(filed[label{key, v}], c)
-		}
-	}
+	f := file(claims)
 	var met []*claim
 	for _, pod := range pods {
-		met = met[:0]
-		for k, v := range pod.Labels {
-			for _, c := range filed[label{k, v}] {
-				if c.selector.Matches(labels.Set(pod.Labels)) {
-					met = append(met, c)
-				}
-			}
-		}
-		for _, c := range rest {
-			if c.selector.Matches(labels.Set(pod.Labels)) {
-				met = append(met, c)
-			}
-		}
+		met = f.meets(met[:0], pod.Labels)
 		for _, c := range met {
 			c.pods = append(c.pods, pod)
 			c.dispute(met, pod)
@@ -191,6 +163,45 @@ func walk(pods []*view.Pod, claims []*claim) {
 	for _, c := range claims {
 		slices.SortFunc(c.pods, func(x, y *view.Pod) int { return strings.Compare(x.Name, y.Name) })
 	}
+}
+
+// filing has each claim under the labels that a pod must have one of, so that a pod meets few of them.
+type filing struct {
+	under map[label][]*claim
+	rest  []*claim // those that ask for no label in particular
+}
+
+type label struct{ key, value string }
+
+func file(claims []*claim) filing {
+	f := filing{under: make(map[label][]*claim, len(claims))}
+	for _, c := range claims {
+		key, values := required(c.selector)
+		for _, v := range values {
+			f.under[label{key, v}] = append(f.under[label{key, v}], c)
+		}
+		if len(values) == 0 {
+			f.rest = append(f.rest, c)
+		}
+	}
+	return f
+}
+
+// meets appends the claims that select the labels to met.
+func (f *filing) meets(met []*claim, set map[string]string) []*claim {
+	for k, v := range set {
+		met = selecting(met, f.under[label{k, v}], set)
+	}
+	return selecting(met, f.rest, set)
+}
+
+func selecting(met, claims []*claim, set labels.Set) []*claim {
+	for _, c := range claims {
+		if c.selector.Matches(set) {
+			met = append(met, c)
+		}
+	}
+	return met
 }
 
 // dispute notes the first of the others in the way, by pod and then by name, so that its name is the same at every look.

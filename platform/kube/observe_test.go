@@ -344,11 +344,13 @@ func TestObserveEverySource(t *testing.T) {
 			{Known: true, Value: 12500, At: at, Window: time.Minute}, {Why: "no value"}, {Why: "no value"},
 		}},
 		"cpu of container web": {Known: true, At: w.now, Window: 15 * time.Second, Replicas: []hpa.Usage{
-			{Known: true, Value: 30, Request: 100, At: w.now, Window: 15 * time.Second}, {Why: "Missing", Request: 100},
+			{Known: true, Value: 30, Request: 100, At: w.now, Window: 15 * time.Second},
+			{Why: "Missing", Request: 100},
 			{Known: true, Value: 40, Request: 100, At: w.now, Window: 15 * time.Second},
 		}},
 		"memory of container proxy": {Known: true, At: w.now, Window: 15 * time.Second, Replicas: []hpa.Usage{
-			{Why: "Missing", RequestMissing: "proxy"}, {Why: "Missing", RequestMissing: "proxy"},
+			{Why: "Missing", RequestMissing: "proxy"},
+			{Why: "Missing", RequestMissing: "proxy"},
 			{Known: true, Value: 1 << 20, Request: 32 << 20, At: w.now, Window: 15 * time.Second},
 		}},
 	} {
@@ -505,9 +507,12 @@ func TestTheAppsOwnPage(t *testing.T) {
 type silent struct{}
 
 func (silent) Decided(control.Autoscaler, hpa.Observation, hpa.History, hpa.Recommendation, error) {}
-func (silent) Incident(incident.Incident)                                                          {}
-func (silent) Acted(healing.Action, healing.Result, time.Time)                                     {}
-func (silent) Turned(string, time.Duration, error)                                                 {}
+
+func (silent) Incident(incident.Incident) {}
+
+func (silent) Acted(healing.Action, healing.Result, time.Time) {}
+
+func (silent) Turned(string, time.Duration, error) {}
 
 func TestANewLeaderGoesOnWhereTheOldOneStopped(t *testing.T) {
 	w := newWorld(t)
@@ -526,7 +531,7 @@ func TestANewLeaderGoesOnWhereTheOldOneStopped(t *testing.T) {
 	replicas := func() int {
 		var d apitest.Object
 		w.Get(t, "deployments", "shop", "web", &d)
-		return int(d["spec"].(apitest.Object)["replicas"].(float64)) //nolint:forcetypeassert // it is what the test has put
+		return int(d["spec"].(apitest.Object)["replicas"].(float64))
 	}
 	old := w.start(t, nil)
 	if err := lead(old).Pass(t.Context(), w.now); err != nil {

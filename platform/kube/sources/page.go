@@ -88,7 +88,7 @@ func portOf(pod *view.Pod, spec *policy.AppPage) (number int, why string) {
 			return int(p.Number), ""
 		}
 	}
-	return 0, fmt.Sprintf("no container has a port named %s", spec.PortName)
+	return 0, "no container has a port named " + spec.PortName
 }
 
 // onlyPort returns the one port that the pod declares.

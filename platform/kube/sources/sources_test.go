@@ -74,7 +74,8 @@ func TestUsage(t *testing.T) {
 			hpa.Usage{Known: true, Value: 110, At: noon.Add(-4 * time.Second), Window: 15 * time.Second},
 		},
 		"without one of the containers": {
-			[]string{"web", "proxy"}, func(s *metrics.Store) { sampled(s, "a", "web", 30, 100, 0) },
+			[]string{"web", "proxy"},
+			func(s *metrics.Store) { sampled(s, "a", "web", 30, 100, 0) },
 			hpa.Usage{Known: true, Partial: "proxy", Value: 30, At: noon, Window: 15 * time.Second},
 			hpa.Usage{Known: true, Partial: "proxy", Value: 100, At: noon, Window: 15 * time.Second},
 		},
@@ -88,12 +89,16 @@ func TestUsage(t *testing.T) {
 			hpa.Usage{Known: true, Value: 110, At: noon, Window: 15 * time.Second},
 		},
 		"none": {
-			[]string{"web", "proxy"}, func(*metrics.Store) {},
-			hpa.Usage{Why: "Missing (container web)"}, hpa.Usage{Why: "Missing (container web)"},
+			[]string{"web", "proxy"},
+			func(*metrics.Store) {},
+			hpa.Usage{Why: "Missing (container web)"},
+			hpa.Usage{Why: "Missing (container web)"},
 		},
 		"none, and the node cannot be reached": {
-			[]string{"web"}, func(s *metrics.Store) { s.NodeScraped("node-1", noon, errors.New("no route")) },
-			hpa.Usage{Why: "NodeUnreachable (container web)"}, hpa.Usage{Why: "NodeUnreachable (container web)"},
+			[]string{"web"},
+			func(s *metrics.Store) { s.NodeScraped("node-1", noon, errors.New("no route")) },
+			hpa.Usage{Why: "NodeUnreachable (container web)"},
+			hpa.Usage{Why: "NodeUnreachable (container web)"},
 		},
 		"every container has ended": {nil, func(*metrics.Store) {}, hpa.Usage{Why: "Missing"}, hpa.Usage{Why: "Missing"}},
 	} {

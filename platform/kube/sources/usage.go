@@ -93,11 +93,11 @@ func (s *Sources) ofContainer(ask *Ask, source *hpa.Source, now time.Time) hpa.R
 		seen := s.onNode(pod, s.store.Container(metrics.Key{Namespace: pod.Namespace, Pod: pod.Name, Container: source.Container}, now))
 		known, value := seen.HasMemory(), seen.MemoryBytes
 		if source.Resource == hpa.CPU {
-			page := false
-			if seen, page = s.fresher(pod, source.Container, seen, now); page {
+			fresh, page := s.fresher(pod, source.Container, seen, now)
+			if page {
 				u.From, out.From = FromPage, FromPage
 			}
-			known, value = seen.OK(), seen.CPUMilli
+			seen, known, value = fresh, fresh.OK(), fresh.CPUMilli
 		}
 		if !known {
 			u.Why = string(seen.Reason)

@@ -80,7 +80,8 @@ func TestRestartsAndKills(t *testing.T) {
 		},
 		"waits after its second death": {
 			corev1.ContainerStatus{RestartCount: 1, State: waiting, LastTerminationState: death("Error", 2*time.Minute, 3*time.Minute)},
-			time.Time{}, at(2 * time.Minute),
+			time.Time{},
+			at(2 * time.Minute),
 		},
 		"two kills on show": {
 			corev1.ContainerStatus{
@@ -182,28 +183,35 @@ func TestRolloutOfADeployment(t *testing.T) {
 		"none":                         {"NewReplicaSetAvailable", 0, []*corev1.Pod{good("web-2-a")}, nil, []string{""}},
 		"none, whatever a pod suffers": {"NewReplicaSetAvailable", 0, []*corev1.Pod{bad("web-2-a", "CrashLoopBackOff")}, nil, []string{""}},
 		"goes well": {
-			"ReplicaSetUpdated", 1, []*corev1.Pod{old, good("web-2-a"), slow},
-			&hpa.Rollout{Revision: "hash-2", New: 2, Ready: 1}, []string{"", "", ""},
+			"ReplicaSetUpdated", 1,
+			[]*corev1.Pod{old, good("web-2-a"), slow},
+			&hpa.Rollout{Revision: "hash-2", New: 2, Ready: 1},
+			[]string{"", "", ""},
 		},
 		"the old one still has replicas": {
 			"NewReplicaSetAvailable", 1, []*corev1.Pod{old, good("web-2-a")}, &hpa.Rollout{Revision: "hash-2", New: 1, Ready: 1}, []string{"", ""},
 		},
 		"fails": {
-			"ReplicaSetUpdated", 1, []*corev1.Pod{old, bad("web-2-a", "ErrImagePull"), bad("web-2-b", "CrashLoopBackOff")},
+			"ReplicaSetUpdated", 1,
+			[]*corev1.Pod{old, bad("web-2-a", "ErrImagePull"), bad("web-2-b", "CrashLoopBackOff")},
 			&hpa.Rollout{Revision: "hash-2", New: 2, Failing: "2 of 2 replicas of revision hash-2 fail, web-2-a: image cannot be pulled"},
 			[]string{"", "image cannot be pulled", "crash loop"},
 		},
 		"one of many fails": {
-			"ReplicaSetUpdated", 1, []*corev1.Pod{good("web-2-a"), good("web-2-b"), restarted},
-			&hpa.Rollout{Revision: "hash-2", New: 3, Ready: 2}, []string{"", "", "restarted and not ready"},
+			"ReplicaSetUpdated", 1,
+			[]*corev1.Pod{good("web-2-a"), good("web-2-b"), restarted},
+			&hpa.Rollout{Revision: "hash-2", New: 3, Ready: 2},
+			[]string{"", "", "restarted and not ready"},
 		},
 		"is late": {
-			"ProgressDeadlineExceeded", 1, []*corev1.Pod{old, slow},
+			"ProgressDeadlineExceeded", 1,
+			[]*corev1.Pod{old, slow},
 			&hpa.Rollout{Revision: "hash-2", New: 1, Failing: "1 of 1 replicas of revision hash-2 fail, web-2-s: not ready within the progress deadline"},
 			[]string{"", "not ready within the progress deadline"},
 		},
 		"the configuration is missing": {
-			"ReplicaSetUpdated", 0, []*corev1.Pod{bad("web-2-a", "CreateContainerConfigError"), bad("web-2-b", "ContainerCreating")},
+			"ReplicaSetUpdated", 0,
+			[]*corev1.Pod{bad("web-2-a", "CreateContainerConfigError"), bad("web-2-b", "ContainerCreating")},
 			&hpa.Rollout{Revision: "hash-2", New: 2, Failing: "1 of 2 replicas of revision hash-2 fail, web-2-a: configuration missing"},
 			[]string{"configuration missing", ""},
 		},
