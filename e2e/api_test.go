@@ -33,7 +33,11 @@ func create(ctx context.Context, t *testing.T, text []byte) error {
 	if !ok {
 		t.Fatalf("kind %q is not expected", object.GetKind())
 	}
-	_, err := env.objects.Resource(resource).Namespace("default").Create(ctx, &object, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	namespace := object.GetNamespace()
+	if namespace == "" {
+		namespace = metav1.NamespaceDefault
+	}
+	_, err := env.objects.Resource(resource).Namespace(namespace).Create(ctx, &object, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }
 
