@@ -27,7 +27,7 @@ func newClient(c Config) *http.Client {
 			IdleConnTimeout:     max(30*time.Second, 3*c.Period),
 			DisableCompression:  true,
 			TLSHandshakeTimeout: c.Timeout,
-			//nolint:gosec // see the package's comment: there is no name to verify, and nothing secret is sent
+			// See the package's comment: there is no name to verify, and nothing secret is sent.
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

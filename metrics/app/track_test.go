@@ -61,7 +61,8 @@ func TestTrackOfACounter(t *testing.T) {
 		{"a reset counts what is shown", []page{{0, false, []series{counter("a", 100)}}, {10, false, []series{counter("a", 40)}}}, 4, ""},
 		{"a restart counts what is shown, also where it is more", []page{{0, false, []series{counter("a", 10)}}, {10, true, []series{counter("a", 40)}}}, 4, ""},
 		{"a series that is away for a while", []page{
-			{0, false, []series{counter("a", 10), counter("b", 500)}}, {5, false, []series{counter("a", 10)}},
+			{0, false, []series{counter("a", 10), counter("b", 500)}},
+			{5, false, []series{counter("a", 10)}},
 			{10, false, []series{counter("a", 10), counter("b", 520)}},
 		}, 2, ""},
 		{"gone", append(ten(0, 1), page{11, false, nil}), 0, "is not on the page"},

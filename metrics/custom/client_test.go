@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -84,9 +85,7 @@ func serve(t *testing.T, answers map[string]any) (*Client, *apiServer) {
 	s := &apiServer{answers: map[string]any{
 		customGroup: group(v1beta2.GroupName, "v1beta2", "v1beta1"), "/apis/external.metrics.k8s.io": group(external.GroupName, "v1beta1"),
 	}}
-	for path, a := range answers {
-		s.answers[path] = a
-	}
+	maps.Copy(s.answers, answers)
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{}}

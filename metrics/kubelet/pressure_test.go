@@ -51,7 +51,8 @@ func TestReadPressures(t *testing.T) {
 			"an idle pod beside one that waited once has zero", `{"pods": [
 			{"podRef": {"name": "a", "namespace": "x"}, "cpu": {"psi": {"some": {"total": 0, "avg10": 0}}}},
 			{"podRef": {"name": "b", "namespace": "x"}, "cpu": {"psi": {"some": {"total": 3, "avg10": 0}}}}]}`,
-			[]podPressure{{"x", "a", noon.Add(time.Minute), 0}, {"x", "b", noon.Add(time.Minute), 0}}, false,
+			[]podPressure{{"x", "a", noon.Add(time.Minute), 0}, {"x", "b", noon.Add(time.Minute), 0}},
+			false,
 		},
 		{"a kubelet before PSI", `{"pods": [{"podRef": {"name": "a", "namespace": "x"}, "cpu": {"usageNanoCores": 1}}]}`, nil, false},
 		{"no pods", `{"node": {}}`, nil, false},

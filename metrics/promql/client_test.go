@@ -57,7 +57,8 @@ func TestQuery(t *testing.T) {
 		{"too small", 200, vector(one("-1e300")), Value{Milli: math.MinInt64, At: at}, ""},
 		{
 			"a warning", 200, `{"status":"success","warnings":["partial response"],"data":{"resultType":"vector","result":[` + one("1") + `]}}`,
-			Value{Milli: 1000, At: at, Warnings: []string{"partial response"}}, "",
+			Value{Milli: 1000, At: at, Warnings: []string{"partial response"}},
+			"",
 		},
 		{"no series", 200, vector(), Value{}, "the query returns no series"},
 		{"several series", 200, vector(one("1"), one("2"), one("3")), Value{}, "the query returns 3 series, allowed is one"},
@@ -65,27 +66,33 @@ func TestQuery(t *testing.T) {
 		{"infinite", 200, vector(one("+Inf")), Value{}, "the query returns +Inf, allowed is a number"},
 		{
 			"a histogram", 200, vector(`{"metric":{},"histogram":[1772366400.5,{"count":"1","sum":"1","buckets":[]}]}`),
-			Value{}, "the query returns a histogram, allowed is a number",
+			Value{},
+			"the query returns a histogram, allowed is a number",
 		},
 		{
 			"a range", 200, `{"status":"success","data":{"resultType":"matrix","result":[]}}`,
-			Value{}, "the query returns a matrix, allowed is a scalar or an instant vector",
+			Value{},
+			"the query returns a matrix, allowed is a scalar or an instant vector",
 		},
 		{
 			"a string", 200, `{"status":"success","data":{"resultType":"string","result":[1772366400.5,"x"]}}`,
-			Value{}, `the answer of Prometheus cannot be read: unmarshalerDecoder: unexpected value type "string"`,
+			Value{},
+			`the answer of Prometheus cannot be read: unmarshalerDecoder: unexpected value type "string"`,
 		},
 		{
 			"a bad query", 400, `{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:5: parse error: unexpected end of input"}`,
-			Value{}, `the query is not accepted by Prometheus: invalid parameter "query": 1:5: parse error: unexpected end of input`,
+			Value{},
+			`the query is not accepted by Prometheus: invalid parameter "query": 1:5: parse error: unexpected end of input`,
 		},
 		{
 			"no evaluation", 422, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory"}`,
-			Value{}, "the query cannot be evaluated by Prometheus: query processing would load too many samples into memory",
+			Value{},
+			"the query cannot be evaluated by Prometheus: query processing would load too many samples into memory",
 		},
 		{
 			"too long", 503, `{"status":"error","errorType":"timeout","error":"query timed out"}`,
-			Value{}, "the query is refused by Prometheus with a server error: 503: …",
+			Value{},
+			"the query is refused by Prometheus with a server error: 503: …",
 		},
 		{"a proxy", 401, "<html>\n <h1>401   Unauthorized</h1></html>", Value{}, "the query is refused by Prometheus with a client error: 401: <html> <h1>401 Unauthorized</h1></html>"},
 		{"another page", 200, "<html>", Value{}, "the answer of Prometheus cannot be read: …"},
@@ -276,7 +283,7 @@ func TestConfigIsChecked(t *testing.T) {
 type answer []byte
 
 func (a answer) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(string(a))), Header: http.Header{}, Request: r}, nil
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(string(a))), Header: http.Header{}, Request: r}, nil
 }
 
 func FuzzAnswer(f *testing.F) {
