@@ -6,13 +6,14 @@ import (
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
+	typedautoscalingv2 "k8s.io/client-go/kubernetes/typed/autoscaling/v2"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
-	"k8s.io/client-go/scale"
 
 	"github.com/homeostat/homeostat/api/client"
 	"github.com/homeostat/homeostat/api/v1alpha1"
@@ -47,7 +48,7 @@ type Cluster struct {
 
 // Connect returns a namespace of the cluster that cfg reaches. The API server is not asked.
 func Connect(cfg *rest.Config, namespace string) (Cluster, error) {
-	core, err := kubernetes.NewForConfig(cfg)
+	natives, err := typedautoscalingv2.NewForConfig(cfg)
 	if err != nil {
 		return Cluster{}, fmt.Errorf("make client: %w", err)
 	}
@@ -55,22 +56,28 @@ func Connect(cfg *rest.Config, namespace string) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, fmt.Errorf("make client: %w", err)
 	}
-	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(core.Discovery()))
-	scales, err := scale.NewForConfig(cfg, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(core.Discovery()))
+	kinds, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return Cluster{}, fmt.Errorf("make client: %w", err)
+	}
+	objects, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return Cluster{}, fmt.Errorf("make client: %w", err)
 	}
 	return Cluster{
-		Natives:     core.AutoscalingV2().HorizontalPodAutoscalers(namespace),
+		Natives:     natives.HorizontalPodAutoscalers(namespace),
 		Autoscalers: own.Autoscalers(namespace),
-		Targets:     &targets{scales: scales.Scales(namespace), mapper: mapper},
+		Targets: &targets{
+			objects: objects, namespace: namespace, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
+		},
 	}, nil
 }
 
-// targets reads scales.
+// targets reads scales, and writes none.
 type targets struct {
-	scales scale.ScaleInterface
-	mapper *restmapper.DeferredDiscoveryRESTMapper
+	objects   dynamic.Interface
+	namespace string
+	mapper    *restmapper.DeferredDiscoveryRESTMapper
 }
 
 // Replicas reads the target's scale.
@@ -83,9 +90,13 @@ func (t *targets) Replicas(ctx context.Context, ref autoscalingv2.CrossVersionOb
 	if err != nil {
 		return 0, fmt.Errorf("read target: find kind %s of %s: %w", ref.Kind, ref.APIVersion, err)
 	}
-	s, err := t.scales.Get(ctx, m.Resource.GroupResource(), ref.Name, metav1.GetOptions{})
+	scale, err := t.objects.Resource(m.Resource).Namespace(t.namespace).Get(ctx, ref.Name, metav1.GetOptions{}, "scale")
 	if err != nil {
 		return 0, fmt.Errorf("read target: %w", err)
 	}
-	return s.Spec.Replicas, nil
+	n, _, err := unstructured.NestedInt64(scale.Object, "spec", "replicas") // zero is left out
+	if err != nil {
+		return 0, fmt.Errorf("read target: %w", err)
+	}
+	return int32(n), nil //nolint:gosec // the API server has it as 32 bits
 }

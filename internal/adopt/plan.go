@@ -46,7 +46,7 @@ func For(h *autoscalingv2.HorizontalPodAutoscaler) Plan {
 		p.Notes = append(p.Notes, "left out, because they tie the HPA to what applies it: "+strings.Join(left, ", "))
 	}
 	if keeper := keeperOf(h); keeper != "" {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s keeps the HPA: put the Autoscaler in its place there too, or the HPA comes back", keeper))
+		p.Notes = append(p.Notes, keeper+" keeps the HPA: put the Autoscaler in its place there too, or the HPA comes back")
 	}
 	if len(h.OwnerReferences) > 0 {
 		p.Notes = append(p.Notes, "left out: metadata.ownerReferences")
@@ -201,7 +201,7 @@ func prune(tree map[string]any) {
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len(line)+1+len(word) > width {
 			lines = append(lines, line)
 			line = ""

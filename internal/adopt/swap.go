@@ -273,10 +273,11 @@ func (s *Swap) await(ctx context.Context, timeout time.Duration, ok func(*v1alph
 		case a.UID != s.made.UID:
 			return nil, fmt.Errorf("autoscaler/%s was replaced by another", s.Name)
 		default:
-			done := false
-			if done, missing = ok(a); done {
+			done, lacks := ok(a)
+			if done {
 				return a, nil
 			}
+			missing = lacks
 		}
 		select {
 		case <-ctx.Done():

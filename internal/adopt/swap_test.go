@@ -71,6 +71,7 @@ func (f *fake) call(name string, dry []string) error {
 }
 
 func notFound() error { return apierrors.NewNotFound(schema.GroupResource{Resource: "things"}, "web") }
+
 func conflict() error {
 	return apierrors.NewConflict(schema.GroupResource{Resource: "things"}, "web", errors.New("changed"))
 }
