@@ -38,18 +38,12 @@ func Read(r io.Reader) iter.Seq2[Record, error] {
 				yield(Record{}, fmt.Errorf("read journal: %w", err))
 				return
 			}
-			if len(line) == 0 {
-				continue
-			}
 			rec, err := parse(line)
-			if errors.Is(err, errLog) {
+			switch {
+			case errors.Is(err, errNone), err != nil && ended:
 				continue
-			}
-			if err != nil {
-				if ended {
-					return
-				}
-				rec, err = Record{}, &LineError{Line: n, Err: err}
+			case err != nil:
+				err = &LineError{Line: n, Err: err}
 			}
 			if !yield(rec, err) {
 				return
@@ -73,11 +67,14 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// errLog says that a line is one of a log in JSON.
-var errLog = errors.New("a line of a log")
+// errNone says that a line is empty, or one of a log in JSON.
+var errNone = errors.New("no record")
 
 // parse reads one line and checks that it has what its kind says.
 func parse(line []byte) (Record, error) {
+	if len(line) == 0 {
+		return Record{}, errNone
+	}
 	if len(line) > MaxLine {
 		return Record{}, fmt.Errorf("longer than %d bytes, which is what is allowed", MaxLine)
 	}
@@ -91,7 +88,7 @@ func parse(line []byte) (Record, error) {
 	}
 	r := both.Record
 	if r.Kind == "" && both.Level != "" && both.Msg != "" {
-		return Record{}, errLog
+		return Record{}, errNone
 	}
 	has := map[Kind]bool{Decision: r.Decision != nil, Incident: r.Incident != nil, Action: r.Action != nil}
 	there, known := has[r.Kind]

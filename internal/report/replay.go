@@ -18,7 +18,7 @@ const (
 func Comparison(w io.Writer, c *replay.Comparison, loc *time.Location) error {
 	p := &printer{w: w, loc: loc}
 	if c.Differing == 0 {
-		p.paragraph("", fmt.Sprintf("%s come out as they were recorded.", decisionsOf(c.Decisions)))
+		p.paragraph("", decisionsOf(c.Decisions)+" come out as they were recorded.")
 	} else {
 		p.paragraph("", fmt.Sprintf("%d of %s come out otherwise than they were recorded.", c.Differing, decisionsOf(c.Decisions)))
 	}

@@ -126,7 +126,7 @@ const (
 // wrap breaks s between words into lines of at most n runes; a longer word has a line of its own. There is at least one line.
 func wrap(s string, n int) []string {
 	lines, length := []string{""}, 0
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		l, last := utf8.RuneCountInString(word), len(lines)-1
 		switch {
 		case length == 0:

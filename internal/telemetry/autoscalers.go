@@ -58,7 +58,7 @@ type seen struct {
 func newAutoscalers(now func() time.Time) *autoscalers {
 	who := []string{"namespace", "kind", "name"}
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("homeostat_autoscaler_"+name, help, append(who[:len(who):len(who)], labels...), nil)
+		return prometheus.NewDesc("homeostat_autoscaler_"+name, help, append(slices.Clip(who), labels...), nil)
 	}
 	return &autoscalers{
 		now: now, all: map[cluster.Ref]*seen{},

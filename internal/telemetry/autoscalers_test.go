@@ -252,7 +252,8 @@ func TestTheJournalGetsWhatIsNewAndEachNthOfTheRest(t *testing.T) {
 		{"each change", slices.Repeat([]pass{{}}, 3), []int{0, 1, 2}},
 		{
 			"a write that fails again and again once",
-			[]pass{same, {err: errors.New("a")}, {err: errors.New("b")}, {err: errors.New("c")}, same, same}, []int{0, 1, 4},
+			[]pass{same, {err: errors.New("a")}, {err: errors.New("b")}, {err: errors.New("c")}, same, same},
+			[]int{0, 1, 4},
 		},
 		{"another reason with the same number", []pass{same, {change: func(rec *hpa.Recommendation) {
 			steady(rec)
