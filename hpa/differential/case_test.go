@@ -58,6 +58,8 @@ type TargetStep struct {
 	StatusReplicas int32       `json:"statusReplicas"`
 	Selector       string      `json:"selector"`
 	Fault          Fault       `json:"fault,omitempty"`
+	// HandOver writes our history down and reads it again before the sync, as another leader does.
+	HandOver bool `json:"handOver,omitempty"`
 	// Health is what only the rules of hpa.HealthPolicy look at.
 	Health Health `json:"health,omitzero"`
 }

@@ -238,6 +238,13 @@ func (s *state) begin(now time.Time) {
 			s.panicked = fmt.Sprint(r)
 		}
 	}()
+	if s.step().HandOver {
+		next, err := handedOver(s.history)
+		if err != nil {
+			panic(err)
+		}
+		s.history = next
+	}
 	s.read, s.seen = true, s.b.observe(s, now)
 	s.rec, s.history = s.b.decide(s.policy, s.seen, s.history, now)
 	s.windows.decided(&s.policy, &s.rec, now)

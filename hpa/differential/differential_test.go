@@ -2,27 +2,26 @@ package differential
 
 import (
 	"flag"
-	"io"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-logr/logr"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/features"
-
-	"github.com/homeostat/homeostat/hpa"
 )
 
 var (
-	syncs  = flag.Int("syncs", 200_000, "how many syncs to compare at least")
-	seed   = flag.Uint64("seed", 1, "of the first case; the others count up from it")
-	only   = flag.Bool("case", false, "run the case of -seed alone, with the gates of -gates")
-	gating = flag.Int("gates", 0, "which set of feature gates -case runs with")
-	replay = flag.String("replay", "", "run the case in this file alone")
+	syncs   = flag.Int("syncs", 200_000, "how many syncs to compare at least")
+	seed    = flag.Uint64("seed", 1, "of the first case; the others count up from it")
+	only    = flag.Bool("case", false, "run the case of -seed alone, with the gates of -gates")
+	gating  = flag.Int("gates", 0, "which set of feature gates -case runs with")
+	keeping = flag.Bool("keep", false, "keep the smallest case found of each known difference in testdata, where none is")
+	replay  = flag.String("replay", "", "run the case in this file alone")
 )
 
 // gateSets are the feature gates that are compared under, each with its share of the syncs in percent: all on, as 1.36
@@ -38,8 +37,7 @@ var gateSets = []struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	klog.SetLogger(logr.Discard())
 	utilruntime.ErrorHandlers = nil // a sync that fails is nothing to print
 	m.Run()
 }
@@ -65,7 +63,7 @@ func TestEverySyncIsThatOfKubernetes(t *testing.T) {
 		t.Skip("-replay is for TestKeptCases")
 	case *only:
 		setGates(t, gateSets[*gating].gates)
-		o := try(t, *seed, *gating, hpa.Decide)
+		o := try(t, *seed, *gating, inLoop())
 		total.add(&o.stats)
 		t.Logf("%+v", total)
 		return
@@ -97,7 +95,7 @@ func many(t *testing.T, gates, syncs int) (total stats) {
 			t.Run("worker", func(t *testing.T) {
 				t.Parallel()
 				for done.Load() < int64(syncs) && !t.Failed() {
-					o := try(t, next.Add(1)-1, gates, hpa.Decide)
+					o := try(t, next.Add(1)-1, gates, inLoop())
 					if done.Add(int64(o.syncs)); t.Failed() {
 						done.Store(int64(syncs))
 					}
@@ -138,6 +136,9 @@ func try(t *testing.T, seed uint64, gates int, decide decide) outcome {
 	if name := explain(t, c, &o, decide); name != "" {
 		o.stats.Explained++
 		count(&o.stats.Known, name)
+		if *keeping {
+			keep(t, name, c, &o, decide)
+		}
 		return o
 	}
 	t.Errorf("case of seed %d differs in step %d: %s\nagain: go test -run TestEverySyncIsThatOfKubernetes -case -seed=%d -gates=%d\n%s",

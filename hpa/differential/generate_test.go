@@ -40,6 +40,22 @@ func (g *generator) one(n int) bool { return g.r.IntN(n) == 0 }
 
 // generate makes the case of a seed, and the script that goes on with it.
 func generate(seed uint64, gates Gates) (*Case, script) {
+	g := newGenerator(seed, gates)
+	g.huge, g.negative, g.gone, g.fractions = g.one(25), g.one(20), g.one(25), g.one(60)
+	g.edits, g.health = g.one(4), g.one(3)
+	g.targets()
+	return g.c, g.step
+}
+
+// generateUnhealthy makes a case with much that the rules of hpa.HealthPolicy look at, and nothing that is known to differ.
+func generateUnhealthy(seed uint64, gates Gates) (*Case, script) {
+	g := newGenerator(seed, gates)
+	g.mishaps, g.health = 4, true
+	g.targets()
+	return g.c, g.step
+}
+
+func newGenerator(seed uint64, gates Gates) *generator {
 	r := rand.New(rand.NewPCG(seed, 0x5eed))
 	c := &Case{
 		Seed: seed, Gates: gates,
@@ -54,8 +70,11 @@ func generate(seed uint64, gates Gates) (*Case, script) {
 	if g.one(25) {
 		g.steps = 400
 	}
-	g.huge, g.negative, g.gone, g.fractions = g.one(25), g.one(20), g.one(25), g.one(60)
-	g.edits, g.health = g.one(4), g.one(3)
+	return g
+}
+
+// targets makes up the autoscalers and what they scale.
+func (g *generator) targets() {
 	names := []string{"web"}
 	if g.one(6) {
 		names = append(names, "api")
@@ -67,11 +86,10 @@ func generate(seed uint64, gates Gates) (*Case, script) {
 			t.Replicas = int32(g.r.IntN(4))
 		}
 		t.ScaledToZero = g.one(4) && t.Replicas == 0
-		c.Targets = append(c.Targets, t)
+		g.c.Targets = append(g.c.Targets, t)
 		g.policies = append(g.policies, p)
 		g.selectors = append(g.selectors, "app="+name)
 	}
-	return c, g.step
 }
 
 // step is the script: it makes the next step and keeps it in the case.
@@ -118,6 +136,7 @@ func (g *generator) target(i, j int, replicas int32) TargetStep {
 	if g.one(2 * g.mishaps) {
 		t.Fault = pick(g.r, FaultRead, FaultRead, FaultWrite, FaultWrite, FaultConflict, FaultConflicts)
 	}
+	t.HandOver = g.one(3 * g.mishaps)
 	if g.health {
 		t.Health = g.workloadHealth()
 	}

@@ -23,7 +23,7 @@ func text(c *Case) string {
 // report shrinks a case that differs, keeps it in a file and says what it is.
 func report(t *testing.T, c *Case, o *outcome, decide decide) string {
 	t.Helper()
-	small, m := shrink(t, c, o, decide)
+	small, m := shrink(t, c, o, decide, "")
 	file := filepath.Join(os.TempDir(), fmt.Sprintf("differential-%d.json", c.Seed))
 	if err := os.WriteFile(file, []byte(text(small)), 0o600); err != nil {
 		file = err.Error()
@@ -168,37 +168,4 @@ func (m *mismatch) describe() string {
 		fmt.Fprintf(&b, "\n    %s %s %s: %s", c.Type, c.Status, c.Reason, c.Message)
 	}
 	return b.String()
-}
-
-// TestKeptCases runs cases that once differed, and never may again: those of testdata, or that of -replay.
-func TestKeptCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *replay != "" {
-		files = []string{*replay}
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := &Case{}
-			if err := json.Unmarshal(b, c); err != nil {
-				t.Fatalf("read %s: %v", file, err)
-			}
-			setGates(t, c.Gates)
-			o := run(t, c, c.recorded(), hpa.Decide)
-			if o.mismatch == nil {
-				return
-			}
-			if name := explain(t, c, &o, hpa.Decide); name != "" {
-				t.Logf("a known difference: %s (%s)", name, o.mismatch.What)
-				return
-			}
-			t.Errorf("%s\n%s", c.describe(), o.mismatch.describe())
-		})
-	}
 }

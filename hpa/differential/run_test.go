@@ -31,8 +31,7 @@ type mismatch struct {
 	Target string
 	What   string // differs, in one line
 	Rec    hpa.Recommendation
-	Obs    hpa.Observation
-	Policy hpa.Policy
+	Their  int32 // number, written or not
 	Theirs autoscalingv2.HorizontalPodAutoscalerStatus
 }
 
@@ -158,6 +157,12 @@ func (o *outcome) count(s *state) {
 	if s.rec.Change() {
 		o.stats.Changes++
 	}
+	switch {
+	case s.rec.Current == 0 && s.rec.Desired > 0:
+		count(&o.stats.Reasons, "(from zero)")
+	case s.rec.Current > 0 && s.rec.Desired == 0:
+		count(&o.stats.Reasons, "(to zero)")
+	}
 	for i := range s.rec.Metrics {
 		m := &s.rec.Metrics[i]
 		key := string(m.Metric.Source.Type) + "/" + string(m.Metric.Type)
@@ -175,7 +180,11 @@ func (s *state) compare(step int) *mismatch {
 	if what == "" {
 		return nil
 	}
-	return &mismatch{Step: step, Target: s.name, What: what, Rec: s.rec, Obs: s.seen, Policy: s.policy, Theirs: *status}
+	their := s.before
+	if len(s.writes) > 0 {
+		their = s.writes[0]
+	}
+	return &mismatch{Step: step, Target: s.name, What: what, Rec: s.rec, Their: their, Theirs: *status}
 }
 
 func (s *state) difference(status *autoscalingv2.HorizontalPodAutoscalerStatus) string {

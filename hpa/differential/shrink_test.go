@@ -14,10 +14,11 @@ import (
 // mostRuns bounds how often a case is run to make it smaller.
 const mostRuns = 3000
 
-// shrinker makes a case smaller while it still differs, and that not in a known way.
+// shrinker makes a case smaller while it still differs, and that for the same known reason, if any.
 type shrinker struct {
 	t      *testing.T
 	decide decide
+	known  string // the known difference that it is to stay; empty: none
 	best   *Case
 	found  *mismatch
 	runs   int
@@ -25,9 +26,9 @@ type shrinker struct {
 
 // shrink returns the smallest case that it found, and its mismatch. Where the case does not differ once it was written
 // down and read again, it is returned as it is.
-func shrink(t *testing.T, c *Case, o *outcome, decide decide) (*Case, *mismatch) {
+func shrink(t *testing.T, c *Case, o *outcome, decide decide, known string) (*Case, *mismatch) {
 	t.Helper()
-	s := &shrinker{t: t, decide: decide, best: clone(c), found: o.mismatch}
+	s := &shrinker{t: t, decide: decide, known: known, best: clone(c), found: o.mismatch}
 	s.best.Steps = s.best.Steps[:o.mismatch.Step+1]
 	if !s.differs(s.best) {
 		return s.best, s.found
@@ -49,7 +50,7 @@ func (s *shrinker) size() int { return len(text(s.best)) }
 func (s *shrinker) differs(c *Case) bool {
 	s.runs++
 	o := run(s.t, c, c.recorded(), s.decide)
-	if o.mismatch == nil || explain(s.t, c, &o, s.decide) != "" {
+	if o.mismatch == nil || explain(s.t, c, &o, s.decide) != s.known {
 		return false
 	}
 	c.Steps = c.Steps[:o.mismatch.Step+1]
@@ -266,7 +267,7 @@ func stepChanges() []func(*Step) {
 	}
 	return []func(*Step){
 		each(func(t *TargetStep) { t.Health = Health{} }),
-		each(func(t *TargetStep) { t.Fault = "" }),
+		each(func(t *TargetStep) { t.Fault, t.HandOver = "", false }),
 		each(func(t *TargetStep) { t.Policy = nil }),
 		each(func(t *TargetStep) { t.Replicas = nil }),
 		func(s *Step) { s.Resources = "" },
