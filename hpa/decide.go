@@ -236,7 +236,7 @@ func (d *Decider) finish() {
 
 // scaledToZero is the condition after a change: whether it took the last replicas away, and a metric can bring them back.
 func (d *Decider) scaledToZero() Condition {
-	if d.number == 0 && d.policy.Min == 0 && d.policy.fromZero() {
+	if d.number == 0 && d.policy.fromZero() {
 		return Condition{Type: ScaledToZero, Status: true, Reason: CondScaledToZero}
 	}
 	return Condition{Type: ScaledToZero, Reason: CondNotScaledToZero}

@@ -47,8 +47,9 @@
 //
 // Min may be 0 beside a metric that has a value without replicas (Object, External, Prometheus). The decision that takes
 // the last replica away has the condition ScaledToZero; with that condition, which comes back as
-// Observation.ScaledToZero, a decision is made at zero, and else zero means that scaling is switched off. The condition
-// is in every decision that changes the number. With Min of 1 or more and no ScaledToZero, everything but the condition
+// Observation.ScaledToZero, a decision is made at zero, and else zero means that scaling is switched off. Where by then
+// the policy has a minimum but no metric that has a value without replicas, nothing can be computed and zero stays. The
+// condition is in every decision that changes the number. With Min of 1 or more and no ScaledToZero, everything but the condition
 // is as in a Kubernetes without the feature gate HPAScaleToZero.
 //
 // # What differs from Kubernetes

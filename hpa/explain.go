@@ -2,6 +2,7 @@ package hpa
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -98,12 +99,13 @@ func (d *Decider) explainBounds(s *Step) (message, cause string) {
 	if s == &d.steps[0] {
 		verb = "lowered"
 	}
-	switch {
-	case s.Reason == ReasonTooManyReplicas:
+	if s.Reason == ReasonTooManyReplicas {
 		return fmt.Sprintf("%s to %d by maxReplicas", verb, s.After), "maxReplicas"
-	case s.Reason == ReasonTooFewReplicas:
+	}
+	if s.Reason == ReasonTooFewReplicas {
 		return fmt.Sprintf("raised to %d by minReplicas", s.After), "minReplicas"
-	case s.Reason == ReasonScheduledMinimum:
+	}
+	if s.Reason == ReasonScheduledMinimum {
 		return fmt.Sprintf("raised to %d by %s", s.After, d.obs.Floor.By), d.obs.Floor.By
 	}
 	return "within minReplicas and maxReplicas", ""
@@ -130,10 +132,10 @@ func (d *Decider) explainHealth(s *Step) (message, cause string) {
 }
 
 func (d *Decider) explainPause(s *Step) (message, cause string) {
-	switch {
-	case s.Reason == ReasonScaleUpPaused:
+	if s.Reason == ReasonScaleUpPaused {
 		return fmt.Sprintf("held at %d: scaleUp is paused", s.After), "pause.scaleUp"
-	case s.Reason == ReasonScaleDownPaused:
+	}
+	if s.Reason == ReasonScaleDownPaused {
 		return fmt.Sprintf("held at %d: scaleDown is paused", s.After), "pause.scaleDown"
 	}
 	return "this direction is not paused", ""
@@ -172,9 +174,9 @@ func (d *Decider) explainCondition(c *Condition) string {
 		}
 		return "no decision has scaled the target to zero"
 	}
-	for i := len(d.steps) - 1; i >= 0; i-- {
-		if string(d.steps[i].Reason) == c.Reason {
-			return d.steps[i].Message
+	for _, s := range slices.Backward(d.steps) {
+		if string(s.Reason) == c.Reason {
+			return s.Message
 		}
 	}
 	return ""

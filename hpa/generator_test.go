@@ -156,6 +156,8 @@ func (g *generator) step() {
 	if g.n(25) == 0 {
 		o.Current = g.n(g.policy.Max + 3)
 	}
+	// A zero of our own may have been made with another policy: with a lower minimum, or other metrics.
+	o.ScaledToZero = o.Current == 0 && (o.ScaledToZero || g.n(2) == 0)
 }
 
 // surroundings are what a decision knows beside usage.
@@ -176,9 +178,6 @@ func (g *generator) surroundings() {
 		if g.n(5) == 0 {
 			o.Selector = &hpa.Fault{Reason: pick(g, hpa.FaultInvalidSelector, hpa.FaultAmbiguousSelector), Message: "the selector is wrong"}
 		}
-	}
-	if o.Current != 0 {
-		o.ScaledToZero = false
 	}
 }
 

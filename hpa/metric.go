@@ -217,7 +217,7 @@ func (d *Decider) secondLook(m *Metric, p *MetricProposal, n *note, t *tally, id
 	}
 }
 
-// count walks over the replicas. It returns what keeps the metric from being computed, if anything.
+// count counts the replicas. It returns what keeps the metric from being computed, if anything.
 func (d *Decider) count(m *Metric, p *MetricProposal, n *note, t *tally) failure {
 	readings, fault := d.readings(m, p, n)
 	if fault != failNone {
@@ -226,11 +226,27 @@ func (d *Decider) count(m *Metric, p *MetricProposal, n *note, t *tally) failure
 	if len(d.obs.Replicas) == 0 {
 		return failNoReplicas
 	}
-	scale, requestless := m.scale(), int32(-1)
+	requestless := d.walk(m, p, n, t, readings)
+	p.Ready = clamp32(t.ready)
+	switch {
+	case t.ready+t.doubted == 0:
+		n.taken = t.aside+t.fresh > 0
+		return failNoneReady
+	case m.Type == Utilization && requestless >= 0:
+		// One replica is enough, even one that is ignored: a utilization of all of them does not exist then.
+		n.replica = requestless
+		return failRequest
+	}
+	return failNone
+}
+
+// walk walks over the replicas. It returns the first that has a container without a request, -1 where there is none.
+func (d *Decider) walk(m *Metric, p *MetricProposal, n *note, t *tally, readings []Usage) (requestless int32) {
+	scale := m.scale()
+	requestless = -1
 	var none Usage
 	for i := range d.obs.Replicas {
-		r := &d.obs.Replicas[i]
-		u := &none
+		r, u := &d.obs.Replicas[i], &none
 		switch {
 		case m.Source.Type == FromResource:
 			u = r.usage(m.Source.Resource)
@@ -263,28 +279,18 @@ func (d *Decider) count(m *Metric, p *MetricProposal, n *note, t *tally) failure
 		case capacityDoubted:
 			t.doubted, t.usage, t.request = t.doubted+1, add(t.usage, u.used(scale)), add(t.request, request)
 			t.doubt = add(t.doubt, max(0, add(m.busy(request, scale), -u.used(scale))))
+			list, names := &n.missingList, &p.Missing
 			if w == whyOOMKilled {
-				n.unreadyList.add(&p.Unready, i, w)
-			} else {
-				n.missingList.add(&p.Missing, i, w)
+				list, names = &n.unreadyList, &p.Unready
 			}
+			list.add(names, i, w)
 			p.see(n, r, u, i)
 		case capacityReady:
 			t.ready, t.usage, t.request = t.ready+1, add(t.usage, mul(u.Value, scale)), add(t.request, request)
 			p.see(n, r, u, i)
 		}
 	}
-	p.Ready = clamp32(t.ready)
-	switch {
-	case t.ready+t.doubted == 0:
-		n.taken = t.aside+t.fresh > 0
-		return failNoneReady
-	case m.Type == Utilization && requestless >= 0:
-		// One replica is enough, even one that is ignored: a utilization of all of them does not exist then.
-		n.replica = requestless
-		return failRequest
-	}
-	return failNone
+	return requestless
 }
 
 // readings returns the values of the replicas where they are not in the replicas themselves.

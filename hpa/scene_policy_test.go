@@ -24,6 +24,8 @@ func (s *scene) setPolicy(args []scriptArg) (string, error) {
 			}
 		case "cpu", "memory", "disk", "container-cpu", "container-memory", "pods", "object", "external", "prometheus":
 			err = addMetric(p, a)
+		case "metrics":
+			p.Metrics = nil
 		case "fallback":
 			err = setFallback(p, a.value)
 		case "tolerance":

@@ -37,8 +37,7 @@ func (w *twin) metric(m hpa.Metric, o hpa.Observation, now time.Time) (int32, st
 	if dark {
 		return 0, reason
 	}
-	switch m.Source.Type {
-	case hpa.FromResource, hpa.FromContainerResource, hpa.FromPods:
+	if slices.Contains([]hpa.SourceType{hpa.FromResource, hpa.FromContainerResource, hpa.FromPods}, m.Source.Type) {
 		if n, ok := w.perReplica(m, o, reading, now); ok {
 			return n, ""
 		}
@@ -127,7 +126,7 @@ func (w *twin) part(m hpa.Metric, r hpa.Replica, u hpa.Usage, now time.Time) par
 	case r.Deleting || r.Phase == cluster.PhaseFailed:
 	case r.Phase == cluster.PhasePending:
 		p.more = idle
-	case broken, killed && !(r.Ready && r.ReadyKnown && u.Known):
+	case broken, killed && (!r.Ready || !r.ReadyKnown || !u.Known):
 		p.more, p.less = idle, busier
 	case !u.Known:
 		p.more, p.less, p.missing = idle, busy, true

@@ -1,6 +1,7 @@
 package hpa_test
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -161,9 +162,7 @@ func (w *twin) propose(o hpa.Observation, now time.Time, a *twinAnswer) (int32, 
 			all = append(all, o.Current)
 		}
 	}
-	for s, g := range good {
-		w.good[s] = g
-	}
+	maps.Copy(w.good, good)
 	// Behind a proposal of 0 the next one takes its place, even a lower one.
 	highest := int32(0)
 	for _, n := range all {

@@ -186,10 +186,10 @@ func (p *MetricProposal) subject(n *note) string {
 	if p.Metric.Source.beyondReplicas() && p.Metric.Type == AverageValue {
 		return plural(n.counted, "replica")
 	}
-	switch {
-	case n.doubted == 0:
+	switch n.doubted {
+	case 0:
 		return plural(n.counted, "ready replica")
-	case n.doubted == n.counted:
+	case n.counted:
 		return plural(n.doubted, "replica") + " in doubt"
 	}
 	return plural(n.counted-n.doubted, "ready replica") + " and " + strconv.FormatInt(n.doubted, 10) + " in doubt"
@@ -234,10 +234,10 @@ func (p *MetricProposal) others() string {
 
 // amount formats a value of the metric for people.
 func (m *Metric) amount(v int64) string {
-	switch {
-	case m.Source.Resource == "":
+	if m.Source.Resource == "" {
 		return strconv.FormatFloat(float64(v)/1000, 'f', -1, 64)
-	case m.Source.Resource == CPU:
+	}
+	if m.Source.Resource == CPU {
 		return strconv.FormatInt(v, 10) + "m"
 	}
 	for _, u := range []struct {
