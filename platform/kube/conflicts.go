@@ -132,7 +132,7 @@ func (p *Platform) holdContested(a *control.Autoscaler, now time.Time) {
 }
 
 // contested looks, before a write, at what became of the last one. The view may lag, so that what looks like somebody
-// else's write is asked for once more. The error says that nothing is to be written now.
+// else's write is asked for once more. control.ErrConflict if nothing is to be written now.
 func (p *Platform) contested(ctx context.Context, t write.Target, current int32, now time.Time) error {
 	key := workloadKey(t.Ref)
 	if !p.contests.overwritten(key, current, now) {
@@ -153,8 +153,8 @@ func (p *Platform) contested(ctx context.Context, t write.Target, current int32,
 		return fmt.Sprintf("%s set spec.replicas of %s to %d after it had been scaled to %d, for the second time within %d minutes: "+
 			"nothing is written until %s; %s", by, t.Ref, current, wrote, int(revertWindow.Minutes()), until.UTC().Format(time.RFC3339), advice(by))
 	})
-	if held {
-		return fmt.Errorf("scale %s: %s", t.Ref, p.contests.held(key, now))
+	if held { // the next pass finds the autoscaler invalid, and says why
+		return fmt.Errorf("scale %s: %s: %w", t.Ref, p.contests.held(key, now), control.ErrConflict)
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ func TestANumberThatIsWrittenBackIsNotFoughtOver(t *testing.T) {
 	}
 	writes := len(w.writesOf())
 	err := scale()
-	if err == nil || errors.Is(err, control.ErrConflict) || len(w.writesOf()) != writes {
+	if !errors.Is(err, control.ErrConflict) || !strings.Contains(err.Error(), "kustomize-controller") || len(w.writesOf()) != writes {
 		t.Errorf("after the second time that it was written back: %v, writes %v", err, w.writesOf())
 	}
 	b := only(t, p, "web")

@@ -163,6 +163,9 @@ func TestNativeHPAsAreManaged(t *testing.T) {
 	for _, c := range s.Conditions {
 		got[c.Type] = string(c.Status) + " " + c.Reason
 	}
+	if _, has := got["ScaledToZero"]; has {
+		t.Errorf("conditions are %v: what was never at zero needs no word about it", got)
+	}
 	if got["AbleToScale"] != "True SucceededRescale" || got["ScalingActive"] != "True ValidMetricFound" || got["ScalingLimited"] == "" {
 		t.Errorf("conditions are %v", got)
 	}
@@ -226,6 +229,28 @@ func TestTheStatusOfAManagedHPAIsWrittenAsKubernetesWould(t *testing.T) {
 			"HorizontalPodAutoscaler FailedGetResourceMetric", "HorizontalPodAutoscaler FailedRescale", "HorizontalPodAutoscaler SuccessfulRescale",
 		})
 	})
+	zero := func(seconds int, status bool, current, desired int32) hpa.Recommendation {
+		rec := recommendation(at.Add(time.Duration(seconds)*time.Second), current, desired, 0)
+		rec.Conditions = append(rec.Conditions, hpa.Condition{Type: "ScaledToZero", Status: status, Reason: "r"})
+		return rec
+	}
+	has := func(s *autoscalingv2.HorizontalPodAutoscalerStatus) string {
+		for _, c := range s.Conditions {
+			if c.Type == "ScaledToZero" {
+				return string(c.Status)
+			}
+		}
+		return ""
+	}
+	if s = report(6, "a scaling to zero that failed", zero(20, true, 4, 0), context.DeadlineExceeded); has(s) != "" {
+		t.Errorf("what was not scaled to zero says %q", has(s))
+	}
+	if s = report(7, "a scaling to zero", zero(21, true, 4, 0), nil); has(s) != "True" {
+		t.Errorf("what was scaled to zero says %q", has(s))
+	}
+	if s = report(8, "a scaling from zero", zero(22, false, 0, 1), nil); has(s) != "False" {
+		t.Errorf("what was scaled from zero says %q", has(s))
+	}
 	w.Remove(t, "horizontalpodautoscalers", "shop", "web")
 	until(t, "what is gone is forgotten", func() bool {
 		p.natives.mu.Lock()

@@ -93,7 +93,6 @@ func TestScaledObjectsAreFollowed(t *testing.T) {
 	until(t, "the change is seen", func() bool {
 		return slices.ContainsFunc(f.Objects(), func(o *ScaledObject) bool { return o.Name == "carts" && !o.Paused })
 	})
-	// By now the watch is open: this server does not tell it what was deleted before.
 	s.Remove(t, "scaledobjects", "shop", "orders")
 	until(t, "the deletion is seen", func() bool { return len(f.Objects()) == 2 })
 }

@@ -119,8 +119,8 @@ func nativeStatus(old *autoscalingv2.HorizontalPodAutoscalerStatus, generation i
 	}
 	failed := o.Err != nil && o.decided() && !errors.Is(o.Err, control.ErrConflict)
 	for _, c := range rec.Conditions {
-		if c.Type == hpa.ScaledToZero && rec.Change() && !o.scaled() {
-			continue // it was not
+		if c.Type == hpa.ScaledToZero && !saysZero(old, c, o) {
+			continue
 		}
 		setNative(next, c, rec.At)
 	}
@@ -145,6 +145,15 @@ func nativeStatus(old *autoscalingv2.HorizontalPodAutoscalerStatus, generation i
 		next.DesiredReplicas = rec.Desired
 	}
 	return next
+}
+
+// saysZero reports whether a condition ScaledToZero is to be written: after a scaling, and where there is no such condition yet only
+// one that is true. Kubernetes has it behind a feature gate that is off, so that few know it.
+func saysZero(old *autoscalingv2.HorizontalPodAutoscalerStatus, c hpa.Condition, o *Outcome) bool {
+	if o.Recommendation.Change() && !o.scaled() {
+		return false
+	}
+	return c.Status || nativeCondition(old, autoscalingv2.ScaledToZero).Type != ""
 }
 
 // setNative sets a condition; a transition's time is the decision's.

@@ -113,7 +113,12 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, req request) {
 	me := &watcher{kind: req.key, namespace: req.namespace, events: make(chan Object, 10_000), gone: make(chan struct{})}
 	s.mu.Lock()
 	s.watchers[me] = struct{}{}
-	for _, o := range s.objects[req.key] { // what was written between the list and the watch
+	for _, gone := range s.removed { // what was removed or written between the list and the watch
+		if gone.key == req.key && gone.version > since && (req.namespace == "" || metaOf(gone.object)["namespace"] == req.namespace) {
+			me.events <- Object{"type": "DELETED", "object": gone.object}
+		}
+	}
+	for _, o := range s.objects[req.key] {
 		v, _ := strconv.Atoi(fmt.Sprint(metaOf(o)["resourceVersion"]))
 		if v > since && (req.namespace == "" || metaOf(o)["namespace"] == req.namespace) {
 			me.events <- Object{"type": "MODIFIED", "object": clone(o)}

@@ -32,6 +32,7 @@ type Server struct {
 	kinds    map[string]kind              // by path prefix and resource: "/apis/apps/v1 deployments"
 	objects  map[string]map[string]Object // by the same, then by namespace/name
 	watchers map[*watcher]struct{}
+	removed  []removal
 	hooks    []Hook
 	writes   []string
 	down     bool
@@ -40,6 +41,13 @@ type Server struct {
 type kind struct {
 	prefix, resource, kind string
 	namespaced, scale      bool
+}
+
+// removal is a deletion, for those who listed before it and watch after it.
+type removal struct {
+	key     string
+	version int
+	object  Object
 }
 
 type watcher struct {
@@ -276,6 +284,7 @@ func (s *Server) remove(key, name string) {
 	}
 	delete(s.objects[key], name)
 	s.version++
+	s.removed = append(s.removed, removal{key: key, version: s.version, object: clone(o)})
 	s.tell(key, "DELETED", o)
 }
 
