@@ -50,6 +50,9 @@ var env *cluster
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if os.Getenv(envAdapter) != "" {
+		return runAdapter()
+	}
 	var err error
 	if env, err = connect(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: %v\n", err)

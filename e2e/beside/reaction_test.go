@@ -68,16 +68,17 @@ func TestReaction(t *testing.T) {
 	}
 	var mu sync.Mutex
 	for first := 0; first < runs; first += atOnce {
-		var running sync.WaitGroup
-		for run := first; run < min(first+atOnce, runs); run++ {
-			running.Go(func() {
-				found := measure(t, run, p)
-				mu.Lock()
-				defer mu.Unlock()
-				out.Runs = append(out.Runs, found...)
-			})
-		}
-		running.Wait()
+		t.Run(fmt.Sprintf("from-%d", first+1), func(t *testing.T) { // it ends when all of its runs have
+			for run := first + 1; run <= min(first+atOnce, runs); run++ {
+				t.Run(strconv.Itoa(run), func(t *testing.T) {
+					t.Parallel()
+					found := measure(t, run, p)
+					mu.Lock()
+					defer mu.Unlock()
+					out.Runs = append(out.Runs, found...)
+				})
+			}
+		})
 	}
 	out.summarise()
 	save(t, "reaction.json", out)
@@ -86,21 +87,16 @@ func TestReaction(t *testing.T) {
 
 // measure is one run.
 func measure(t *testing.T, run int, p *plan) (found []reaction) {
+	t.Helper()
 	var sides []*side
 	var curves []*curve
 	for _, by := range []string{stock, homeostat, app} {
 		s := newSide(t, "reaction", by, p)
 		sides, curves = append(sides, s), append(curves, record(t, s))
 	}
-	defer func() {
-		for _, s := range sides {
-			s.remove(t.Context())
-		}
-	}()
 	for _, s := range sides {
 		if _, err := s.awaitReady(p.replicas, 2*time.Minute); err != nil {
-			t.Errorf("run %d: %s: %v", run, s.by, err)
-			return nil
+			t.Fatalf("%s: %v", s.by, err)
 		}
 		s.autoscale()
 	}
@@ -109,7 +105,7 @@ func measure(t *testing.T, run int, p *plan) (found []reaction) {
 	}
 	// Every replica has been watched for a full window since it became ready, and the moment is anybody's.
 	if !pause(t.Context(), 30*time.Second+rand.N(30*time.Second)) { //nolint:gosec // no secret
-		return nil
+		t.Fatal(t.Context().Err())
 	}
 	step := time.Now()
 	for _, s := range sides {
@@ -117,17 +113,18 @@ func measure(t *testing.T, run int, p *plan) (found []reaction) {
 	}
 	for i, s := range sides {
 		if _, err := s.awaitReady(p.max, 4*time.Minute); err != nil {
-			t.Errorf("run %d: %s did not react: %v", run, s.by, err)
+			t.Errorf("%s did not react: %v", s.by, err)
 			continue
 		}
 		curves[i].since(step, nil)
-		if r, ok := curves[i].reaction(p); ok {
-			r.Run, r.By = run+1, s.by
-			found = append(found, r)
-			t.Logf("run %d: %s: first write %.1f s, enough asked for %.1f s, enough ready %.1f s", r.Run, r.By, r.Write, r.Asked, r.Ready)
-		} else {
-			t.Errorf("run %d: %s went up before the load did: %+v", run, s.by, curves[i].Points)
+		r, ok := curves[i].reaction(p)
+		if !ok {
+			t.Errorf("%s went up before the load did: %+v", s.by, curves[i].Points)
+			continue
 		}
+		r.Run, r.By = run, s.by
+		found = append(found, r)
+		t.Logf("%s: first write %.1f s, enough asked for %.1f s, enough ready %.1f s", r.By, r.Write, r.Asked, r.Ready)
 	}
 	return found
 }
