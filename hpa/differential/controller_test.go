@@ -285,10 +285,10 @@ func (b *bubble) updateScale(a core.Action) (bool, runtime.Object, error) {
 }
 
 func (b *bubble) listUsage(a core.Action) (bool, runtime.Object, error) {
-	switch b.step.Resources {
-	case FaultError:
+	if b.step.Resources == FaultError {
 		return true, nil, errors.New("the resource metrics API is down")
-	case FaultEmpty:
+	}
+	if b.step.Resources == FaultEmpty {
 		return true, &metricsapi.PodMetricsList{}, nil
 	}
 	selector := a.(core.ListAction).GetListRestrictions().Labels

@@ -11,7 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/klog/v2"
+	"k8s.io/klog/v2" //nolint:depguard // the controller of Kubernetes logs with it
 	"k8s.io/kubernetes/pkg/features"
 )
 
@@ -38,7 +38,7 @@ var gateSets = []struct {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	klog.SetLogger(logr.Discard())
-	utilruntime.ErrorHandlers = nil // a sync that fails is nothing to print
+	utilruntime.ErrorHandlers = nil //nolint:reassign // it is made for that: a sync that fails is nothing to print
 	m.Run()
 }
 

@@ -136,8 +136,7 @@ func (g *generator) values(s *Step, p *hpa.Policy, statusReplicas int32) {
 				total -= part
 				v.Items = append(v.Items, g.quantity(part))
 			}
-		default:
-			v.Items = nil
+		case hpa.FromResource, hpa.FromContainerResource, hpa.FromPods, hpa.FromPrometheus: // in the pods, or nowhere
 		}
 		s.Values[m.Source.Name] = v
 	}

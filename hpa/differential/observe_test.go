@@ -2,6 +2,7 @@ package differential
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -158,7 +159,7 @@ func (b *bubble) usage(p *Pod, k *v1.Pod, of v1.ResourceName) hpa.Usage {
 
 // lasting returns the containers that run as long as the pod.
 func lasting(k *v1.Pod) []v1.Container {
-	all := k.Spec.Containers[:len(k.Spec.Containers):len(k.Spec.Containers)]
+	all := slices.Clip(k.Spec.Containers)
 	for i := range k.Spec.InitContainers {
 		if r := k.Spec.InitContainers[i].RestartPolicy; r != nil && *r == v1.ContainerRestartPolicyAlways {
 			all = append(all, k.Spec.InitContainers[i])
@@ -191,6 +192,7 @@ func (b *bubble) reading(source hpa.Source, selector labels.Selector, matching m
 	r := hpa.Reading{Source: source, Known: true}
 	value := b.step.Values[source.Name]
 	switch source.Type {
+	case hpa.FromResource: // in the replicas
 	case hpa.FromContainerResource:
 		r.Known, r.Why = unavailable == "", unavailable
 		for i := range b.step.Pods {
@@ -216,7 +218,7 @@ func (b *bubble) reading(source hpa.Source, selector labels.Selector, matching m
 			}
 			r.Replicas = append(r.Replicas, u)
 		}
-	default:
+	case hpa.FromObject, hpa.FromExternal, hpa.FromPrometheus:
 		r.Known = value.Fault == "" && len(value.Items) > 0
 		for _, q := range value.Items {
 			r.Value = plus(r.Value, q.MilliValue())

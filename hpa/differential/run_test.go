@@ -208,14 +208,8 @@ func (s *state) wanted() []int32 {
 	if !s.read || !s.rec.Change() {
 		return nil
 	}
-	tries := 1
-	switch s.step().Fault {
-	case FaultConflict:
-		tries = 3
-	case FaultConflicts:
-		tries = 5
-	}
-	return slices.Repeat([]int32{s.rec.Desired}, tries)
+	tries := map[Fault]int{FaultConflict: 3, FaultConflicts: 5}[s.step().Fault]
+	return slices.Repeat([]int32{s.rec.Desired}, max(1, tries))
 }
 
 func (s *state) differentConditions(theirs []autoscalingv2.HorizontalPodAutoscalerCondition) string {

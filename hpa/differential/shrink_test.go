@@ -84,7 +84,7 @@ func (s *shrinker) fewer(length func() int, drop func(c *Case, from, to int)) {
 }
 
 func (s *shrinker) fewerSteps() {
-	s.fewer(func() int { return len(s.best.Steps) }, func(c *Case, from, to int) {
+	s.fewer(s.steps, func(c *Case, from, to int) {
 		// An edit in a step that is taken out is made at the next, so that what follows stays what it was.
 		for j := range c.Targets {
 			var edit *hpa.Policy
@@ -199,17 +199,28 @@ func (s *shrinker) simpler() {
 				change(&c.Steps[i])
 			}
 		})
-		for i := 0; i < len(s.best.Steps); i++ {
+		upTo(s.steps, func(i int) {
 			s.try(func(c *Case) { change(&c.Steps[i]) })
-		}
+		})
 	}
 	for _, change := range podChanges() {
 		s.try(func(c *Case) { c.anyPod(func(p *Pod) bool { change(p); return false }) })
-		for i := 0; i < len(s.best.Steps); i++ {
-			for k := 0; k < len(s.pods(i)); k++ {
+		upTo(s.steps, func(i int) {
+			upTo(func() int { return len(s.pods(i)) }, func(k int) {
 				s.try(func(c *Case) { change(&c.Steps[i].Pods[k]) })
-			}
-		}
+			})
+		})
+	}
+}
+
+func (s *shrinker) steps() int { return len(s.best.Steps) }
+
+// upTo visits the numbers below a length that may become less on the way.
+func upTo(length func() int, visit func(int)) {
+	i := 0
+	for i < length() {
+		visit(i)
+		i++
 	}
 }
 
