@@ -46,7 +46,7 @@ func Decide(p Policy, o Observation, h History, now time.Time) (Recommendation, 
 // Decide is the function Decide without its words: the messages, errors, names and causes of the recommendation are
 // empty until Explain. A metric that could not be computed is one with an ErrReason.
 //
-// The recommendation and all that is in it are valid until the next call. The history is given away, as a slice is to
+// The recommendation and all that is in it are valid until the next call; Recommendation.Clone keeps one. The history is given away, as a slice is to
 // append: its slices are written to, and the returned history has them; History.Clone keeps one that is wanted later.
 // The policy and the observation are read only, and have to stay as they are until after Explain.
 func (d *Decider) Decide(p *Policy, o *Observation, h History, now time.Time) (*Recommendation, History) {

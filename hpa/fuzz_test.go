@@ -2,6 +2,7 @@ package hpa_test
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -213,6 +214,9 @@ func FuzzDecide(f *testing.F) {
 			t.Fatalf("the observation was written to: %s", diff)
 		}
 		checkSound(t, p, o, rec, next)
+		if _, err := json.Marshal(rec); err != nil {
+			t.Errorf("the journal cannot keep %+v: %v", rec, err)
+		}
 		after := next.Applied(rec, now)
 		if len(after.Ups)+len(after.Downs) > len(h.Ups)+len(h.Downs)+1 {
 			t.Errorf("more than one change was stored")
@@ -229,6 +233,44 @@ func FuzzDecide(f *testing.F) {
 		}
 		if diff := cmp.Diff(rec, *used.Explain(), equalNaN()) + cmp.Diff(next, given); diff != "" {
 			t.Errorf("decided in memory that was used before: %s", diff)
+		}
+	})
+}
+
+// FuzzMoreLoad checks that more load never asks for fewer replicas where one value says how much there is.
+func FuzzMoreLoad(f *testing.F) {
+	f.Add(int64(100), int64(50), int64(30), uint8(4), uint8(3), true)
+	f.Add(int64(-5), int64(1), int64(1), uint8(0), uint8(0), false)
+	f.Add(int64(math.MaxInt64-9), int64(9), int64(7), uint8(200), uint8(200), false)
+	f.Fuzz(func(t *testing.T, load, more, target int64, current, ready uint8, average bool) {
+		if target <= 0 || more < 0 || load > math.MaxInt64-more || load < 0 {
+			return
+		}
+		now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+		source := hpa.Source{Type: hpa.FromObject, Name: "hits", Object: "v1/Service/web"}
+		p := hpa.DefaultPolicy()
+		p.Min, p.Max, p.DownscaleStabilization = 0, math.MaxInt32, 0
+		p.Metrics = []hpa.Metric{{Source: source, Type: hpa.Value, Target: target}}
+		if average {
+			p.Metrics[0].Type = hpa.AverageValue
+		}
+		// As many exist as are asked for: with fewer, Kubernetes' own steps are not monotone at the edges of the tolerance.
+		o := hpa.Observation{Current: int32(current), StatusReplicas: int32(current), ScaledToZero: current == 0}
+		for i := range min(current, ready) {
+			o.Replicas = append(o.Replicas, readyReplica(string(rune('a'+i)), now))
+		}
+		for i := len(o.Replicas); i < int(current); i++ {
+			r := readyReplica(string(rune('a'+i)), now)
+			r.Ready, r.NeverReady = false, true
+			o.Replicas = append(o.Replicas, r)
+		}
+		proposed := func(value int64) int32 {
+			o.Readings = []hpa.Reading{{Source: source, Known: true, Value: value, At: now}}
+			rec, _ := hpa.Decide(p, o, hpa.History{}, now)
+			return rec.Proposed
+		}
+		if less, many := proposed(load), proposed(load+more); many < less {
+			t.Errorf("%d of %d asks for %d, %d for %d", load, target, less, load+more, many)
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package hpa
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Reason says in one word which step settled the number. It is the same in conditions, events, metric labels, the
 // journal and the CLI.
@@ -98,6 +101,13 @@ type Recommendation struct {
 
 // Change reports whether the target has to be written.
 func (r *Recommendation) Change() bool { return r.Desired != r.Current }
+
+// Clone returns a copy that outlives the Decider's next call.
+func (r *Recommendation) Clone() Recommendation {
+	c := *r
+	c.Metrics, c.Steps, c.Conditions = slices.Clone(r.Metrics), slices.Clone(r.Steps), slices.Clone(r.Conditions)
+	return c
+}
 
 // MetricProposal is what one metric alone would give, and the replicas that it counted.
 type MetricProposal struct {

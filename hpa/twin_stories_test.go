@@ -27,7 +27,7 @@ func answer(rec hpa.Recommendation) twinAnswer {
 
 // TestTwin runs both through the same long stories of random clusters.
 func TestTwin(t *testing.T) {
-	stories := uint64(400)
+	stories := uint64(250)
 	if testing.Short() {
 		stories = 40
 	}
