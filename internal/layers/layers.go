@@ -38,6 +38,7 @@ func Rules() []Rule {
 		{Prefix: "api", Only: []string{}, Why: "the API's types know nobody"},
 		{Prefix: "internal/policy", Only: append([]string{"hpa", "healing", "api"}, append(nouns, "internal/control", "internal/schedule")...), Why: "policies are made from the API's types"},
 		{Prefix: "internal/control", Only: append([]string{"hpa", "healing"}, nouns...), Deny: []string{"k8s.io", "net/http"}, Why: "the loops know no platform"},
+		{Prefix: "internal/replay", Only: append([]string{"hpa", "internal/journal"}, nouns...), Deny: []string{"k8s.io", "net/http", "os"}, Why: "a replay is records in, report out"},
 		{Prefix: "platform/kube", Only: adapters, Why: "an adapter does not know the wiring nor the other platform"},
 		{Prefix: "platform/local", Only: adapters, Why: "an adapter does not know the wiring nor the other platform"},
 		{Prefix: "demoapp", Only: []string{}, Why: "the demo app is a stranger to the controller"},

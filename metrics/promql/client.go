@@ -172,7 +172,7 @@ func ofAPI(e *v1.Error) error {
 	said := clip(e.Msg)
 	switch e.Type {
 	case v1.ErrBadData:
-		return fmt.Errorf("the query is not accepted by Prometheus: %s", said)
+		return fmt.Errorf("the query (field prometheus.query) is not accepted by Prometheus: %s", said)
 	case v1.ErrTimeout, v1.ErrCanceled:
 		return fmt.Errorf("the query was given up by Prometheus: %s", said)
 	case v1.ErrExec:

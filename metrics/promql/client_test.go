@@ -82,7 +82,7 @@ func TestQuery(t *testing.T) {
 		{
 			"a bad query", 400, `{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:5: parse error: unexpected end of input"}`,
 			Value{},
-			`the query is not accepted by Prometheus: invalid parameter "query": 1:5: parse error: unexpected end of input`,
+			`the query (field prometheus.query) is not accepted by Prometheus: invalid parameter "query": 1:5: parse error: unexpected end of input`,
 		},
 		{
 			"no evaluation", 422, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory"}`,

@@ -68,7 +68,7 @@ func TestARealPrometheus(t *testing.T) {
 		{`label_replace(vector(1), "a", "b", "", "") or vector(2)`, 0, "the query returns 2 series, allowed is one"},
 		{"vector(0) / vector(0)", 0, "the query returns NaN, allowed is a number"},
 		{"1 / 0", 0, "the query returns +Inf, allowed is a number"},
-		{"sum(", 0, "the query is not accepted by Prometheus: "},
+		{"sum(", 0, "the query (field prometheus.query) is not accepted by Prometheus: "},
 		{"up[5m]", 0, "the query returns a matrix, allowed is a scalar or an instant vector"},
 		{`"text"`, 0, "the answer of Prometheus cannot be read: "},
 	} {
