@@ -86,7 +86,7 @@ func TestWantedDifferencesHaveASwitch(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			differs := 0
-			for at := uint64(1); at < 2000 && differs < 30; at++ {
+			for at := uint64(1); at < 2000 && differs < 15; at++ {
 				c, steps := generateUnhealthy(at, gateSets[0].gates)
 				with := func(p hpa.Policy, o hpa.Observation, h hpa.History, now time.Time) (hpa.Recommendation, hpa.History) {
 					w.on(&p, &o)
@@ -110,7 +110,7 @@ func TestWantedDifferencesHaveASwitch(t *testing.T) {
 					t.Errorf("seed %d differs with nothing to act on: %s", at, again.mismatch.What)
 				}
 			}
-			if differs < 30 {
+			if differs < 15 {
 				t.Errorf("only %d cases differ", differs)
 			}
 		})
