@@ -56,7 +56,7 @@ lab-status: $(LAB) ## what runs in the lab
 ##@ Check
 
 .PHONY: test
-test: unit lint vuln e2e ## everything: unit tests with -race, lint, govulncheck, end-to-end tests on a real node
+test: unit lint vuln differential e2e ## everything: unit tests with -race, lint, govulncheck, the real HPA controller, end-to-end tests on a real node
 
 .PHONY: unit
 unit: ## unit tests of the product and of the lab's tool, with -race
@@ -76,11 +76,12 @@ differential-long: ## the same with 5 million syncs of seeds that nobody has see
 	cd hpa/differential && go test -count=1 -v -timeout 12h . -syncs=5000000 -seed=$$(date +%s)000000
 
 .PHONY: lint
-lint: ## golangci-lint over the product and the lab's tool
+lint: ## golangci-lint over the product and the modules beside it
 	@mkdir -p bin
 	go build -modfile=go.tools.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	bin/golangci-lint run ./...
 	cd lab && ../bin/golangci-lint run --config ../.golangci.yml ./...
+	cd hpa/differential && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: vuln
 vuln: ## govulncheck

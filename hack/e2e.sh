@@ -5,7 +5,8 @@
 #   E2E=required  fail there
 #   E2E=off       leave them out
 #   KEEP=1        leave the lab and what is in it
-#   RUN=Regexp    only the tests that match
+#   RUN=Regexp    only the tests that match, and nothing beside the native HPA
+#   BESIDE=0      nothing beside the native HPA (hack/beside.sh), which takes seven minutes
 #   E2E_LAB_NAME  name of the lab that is made, default homeostat-e2e; two runs side by side need two
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -101,6 +102,12 @@ wait %% || code=1
 if [ -n "${E2E_LAB:-}" ] && [ -z "${RUN:-}" ]; then
   echo "the lab itself, by a lab of its own: nothing is left behind, also after a crash"
   (cd lab && env -u KUBECONFIG -u LAB_NAME go test -tags lab -count=1 -timeout 10m -v ./test 2>&1 9>&-) | results || code=1
+fi
+if [ -n "${E2E_LAB:-}" ] && [ -z "${RUN:-}" ] && [ "${BESIDE:-1}" = 1 ]; then
+  echo "beside the native HPA, on a lab of its own: three failures that it takes for little load"
+  results=$(mktemp -d)
+  (env -u KUBECONFIG -u KUBECTL LAB_NAME="$LAB_NAME-beside" RESULTS="$results" DRAW=0 hack/beside.sh failures 2>&1 9>&-) | results || code=1
+  rm -rf "$results"
 fi
 printf 'end-to-end tests: %s after %d s\n' "$([ "$code" = 0 ] && echo passed || echo FAILED)" $((SECONDS - began))
 exit "$code"
