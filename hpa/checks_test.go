@@ -161,6 +161,7 @@ func TestWords(t *testing.T) {
 		"5m": span(5 * time.Minute), "1h": span(time.Hour), "1h30m": span(90 * time.Minute), "1m30s": span(90 * time.Second),
 		"10s": span(10 * time.Second), "0s": span(0), "1h0m10s": span(time.Hour + 10*time.Second),
 		"1 dog": plural(1, "dog"), "2 dogs": plural(2, "dog"),
+		"sum( rate(x[1m]) )": (&Source{Type: FromPrometheus, Name: "sum(\n  rate(x[1m])\n)\n"}).String(), // a message is one line
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

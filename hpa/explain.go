@@ -121,6 +121,8 @@ func (d *Decider) explainHealth(s *Step) (message, cause string) {
 		return held + "by the open incident " + o.Incident, o.Incident
 	case s.Reason == ReasonShortageHold:
 		return held + "by a shortage: " + o.Shortage.Message, o.Shortage.Reason
+	case rules.HoldOnFailingRollout && o.Rollout != nil && o.Rollout.Failing != "":
+		return "a rollout that fails only holds a change", ""
 	case o.Incident != "" && !rules.HoldOnIncident:
 		return "incidents do not hold this target", ""
 	case o.Incident != "":

@@ -22,6 +22,7 @@ func (d *Decider) fallBack(i int) bool {
 		p.Fallback = ""
 		return false
 	}
+	n.asked = n.raw
 	if n.taken { // it is not the metric that is missing: a workload that fails must not shrink for it
 		n.raw = max(n.raw, d.obs.Current)
 	}

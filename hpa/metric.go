@@ -38,6 +38,7 @@ type note struct {
 	fail    failure
 	replica int32 // what a failRequest is about
 	taken   bool  // whether there is a failNoneReady because a health rule took capacity away
+	asked   int32 // what the fallback asks for, before the number is kept for the replicas that are taken away
 	reading *Reading
 	// counted is the number that the ratio was multiplied with; doubted and fresh are among it.
 	counted, doubted, fresh int64

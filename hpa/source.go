@@ -1,5 +1,7 @@
 package hpa
 
+import "strings"
+
 // SourceType says what kind of metric it is, in the words of autoscaling/v2.
 type SourceType string
 
@@ -31,14 +33,17 @@ type Source struct {
 // OfResource returns the source of a Resource metric.
 func OfResource(r Resource) Source { return Source{Type: FromResource, Resource: r} }
 
-// String returns the name of the metric for people, such as "cpu", "cpu of container app" or "http_requests".
+// String returns the name of the metric for people, such as "cpu", "cpu of container app" or "http_requests"; a query on
+// one line, however it was written.
 func (s Source) String() string {
 	switch s.Type {
 	case FromResource:
 		return string(s.Resource)
 	case FromContainerResource:
 		return string(s.Resource) + " of container " + s.Container
-	case FromPods, FromObject, FromExternal, FromPrometheus:
+	case FromPrometheus:
+		return strings.Join(strings.Fields(s.Name), " ")
+	case FromPods, FromObject, FromExternal:
 		return s.Name
 	}
 	return s.Name

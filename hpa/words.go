@@ -124,11 +124,19 @@ func (d *Decider) standIn(p *MetricProposal, n *note) string {
 		}
 		return fmt.Sprintf("; its fallback keeps %d", n.raw)
 	case FallbackReplicas:
-		return fmt.Sprintf("; its fallback asks for %d", n.raw)
+		return fmt.Sprintf("; its fallback asks for %d", n.asked) + n.kept()
 	case FallbackLastGood:
-		return fmt.Sprintf("; its last good proposal, %s old, asks for %d", since(p.LastGood, d.now), n.raw)
+		return fmt.Sprintf("; its last good proposal, %s old, asks for %d", since(p.LastGood, d.now), n.asked) + n.kept()
 	}
 	return ""
+}
+
+// kept says that a fallback was not followed downwards.
+func (n *note) kept() string {
+	if n.raw == n.asked {
+		return ""
+	}
+	return fmt.Sprintf(", but %d stay while no replica can be counted", n.raw)
 }
 
 // level says where the metric is, as in "cpu is at 83 % of requests, target 40 %".
