@@ -15,6 +15,10 @@ import (
 // decides anew; nothing was written.
 var ErrConflict = errors.New("changed in between")
 
+// ErrNotYet is returned by Observe, beside the observation, while a source that is asked for the first time has not
+// answered yet. The loop waits a while before it decides without: what is about to be known is not away.
+var ErrNotYet = errors.New("not read yet")
+
 // ErrBudget is returned by Ledger.Charge when the stored budget is spent already.
 var ErrBudget = errors.New("budget exhausted")
 
@@ -52,7 +56,8 @@ type ScalingSource interface {
 	// Autoscalers returns every autoscaler, in a stable order.
 	Autoscalers(ctx context.Context) ([]Autoscaler, error)
 	// Observe returns what a decision about the autoscaler's target is made from. An error means that the target itself
-	// cannot be read (it does not exist, say); missing usage is not an error but a part of the observation.
+	// cannot be read (it does not exist, say); missing usage is not an error but a part of the observation. The observation is
+	// complete beside ErrNotYet, too.
 	Observe(ctx context.Context, a Autoscaler, now time.Time) (hpa.Observation, error)
 }
 

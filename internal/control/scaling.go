@@ -18,6 +18,13 @@ const (
 	DefaultPeriod = time.Second
 	WriteTimeout  = 10 * time.Second
 	maxWrites     = 8
+	// patience is how long a decision waits for sources that are asked for the first time (or again, after a long period):
+	// two timeouts of theirs. So a new leader does not take a metric for away, and jump to its fallback, before it was read.
+	patience = 10 * time.Second
+	// scaleFor and reportFor are how long a pass goes on beginning to scale and to report; the rest is for the next pass. When
+	// very many numbers or statuses change at once, the next decisions do not wait until all of them are written.
+	scaleFor  = 20 * time.Second
+	reportFor = 2 * time.Second
 )
 
 // Reasons of a pass that made no decision; they stand where a decision's reason stands.
@@ -42,6 +49,7 @@ type Scaling struct {
 type memory struct {
 	history hpa.History
 	decided time.Time // when it was last decided
+	waiting time.Time // since when it waits for sources that have not answered yet; zero: it does not
 }
 
 // NewScaling returns a loop over the autoscalers of source.
@@ -69,8 +77,10 @@ type decided struct {
 	rec        hpa.Recommendation
 	history    hpa.History // what the next decision goes on from
 	err        error
-	skipped    bool // its period has not passed yet
+	scaled     bool // the number was written
+	skipped    bool // its period has not passed yet, or its sources have not answered yet
 	at         time.Time
+	waiting    time.Time // what memory keeps of it
 }
 
 // Pass decides every autoscaler once and writes what changed. It returns an error only where no autoscaler could be
@@ -84,18 +94,40 @@ func (s *Scaling) Pass(ctx context.Context, now time.Time) error {
 	for i, a := range list {
 		all[i] = s.decide(ctx, a, now)
 	}
-	// Decisions are cheap and come first; the writes wait for the network and go side by side.
-	var writes errgroup.Group
-	writes.SetLimit(maxWrites)
+	// Decisions are cheap and come first; the writes wait for the network and go side by side. The numbers come before
+	// the statuses.
+	side(all, func(d *decided, spent time.Duration) {
+		if spent >= scaleFor { // the next pass decides it anew
+			d.skipped, d.at = true, time.Time{}
+			return
+		}
+		s.scale(ctx, d, now)
+	})
+	side(all, func(d *decided, spent time.Duration) {
+		// What was scaled is said in any case, and what is not decided again soon. All else the next pass says too.
+		if d.scaled || d.autoscaler.Period > DefaultPeriod || spent < reportFor {
+			s.report(ctx, d)
+		}
+	})
+	s.remember(all)
+	return nil
+}
+
+// side does f for all that were decided, a few side by side, and tells it how long that has been going on.
+func side(all []decided, f func(d *decided, spent time.Duration)) {
+	began := time.Now()
+	var group errgroup.Group
+	group.SetLimit(maxWrites)
 	for i := range all {
-		writes.Go(func() error {
-			s.write(ctx, &all[i], now)
+		if all[i].skipped {
+			continue
+		}
+		group.Go(func() error {
+			f(&all[i], time.Since(began))
 			return nil
 		})
 	}
-	_ = writes.Wait() // the functions return nil: errors stay with their autoscaler
-	s.remember(all)
-	return nil
+	_ = group.Wait() // the functions return nil: errors stay with their autoscaler
 }
 
 func (s *Scaling) decide(ctx context.Context, a Autoscaler, now time.Time) decided {
@@ -122,6 +154,19 @@ func (s *Scaling) decide(ctx context.Context, a Autoscaler, now time.Time) decid
 		return d
 	}
 	d.obs, d.err = s.source.Observe(ctx, a, now)
+	if errors.Is(d.err, ErrNotYet) {
+		d.err, d.waiting = nil, kept.waiting
+		if d.waiting.IsZero() {
+			d.waiting = now
+		}
+		if now.Sub(d.waiting) < patience {
+			d.skipped, d.at = true, kept.decided
+			return d
+		}
+		if a.Period > patience { // by the next decision the source may have been forgotten, and is waited for again
+			d.waiting = time.Time{}
+		}
+	}
 	if d.err != nil {
 		d.rec = undecided(now, ReasonTargetUnavailable, d.err.Error(), "AbleToScale")
 		return d
@@ -138,21 +183,23 @@ func undecided(now time.Time, reason hpa.Reason, message, condition string) hpa.
 	}
 }
 
-func (s *Scaling) write(ctx context.Context, d *decided, now time.Time) {
-	if d.skipped {
-		return
-	}
+func (s *Scaling) scale(ctx context.Context, d *decided, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
 	if d.err == nil && d.rec.Change() && d.autoscaler.Mode != DryRun {
 		d.err = s.writer.Scale(ctx, d.autoscaler, d.rec)
 		if d.err == nil {
-			d.history = d.history.Applied(d.rec, now)
+			d.scaled, d.history = true, d.history.Applied(d.rec, now)
 			s.log.InfoContext(ctx, "scaled", "autoscaler", d.autoscaler.Ref.String(), "target", d.autoscaler.Target.String(),
 				"from", d.rec.Current, "to", d.rec.Desired, "reason", string(d.rec.Reason), "message", d.rec.Message)
 		}
 	}
 	s.recorder.Decided(d.autoscaler, d.obs, d.before, d.rec, d.err)
+}
+
+func (s *Scaling) report(ctx context.Context, d *decided) {
+	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
+	defer cancel()
 	if err := s.writer.Report(ctx, d.autoscaler, d.rec, d.history, d.err); err != nil && !errors.Is(err, ErrConflict) && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "status not written", "autoscaler", d.autoscaler.Ref.String(), "error", err)
 	}
@@ -162,7 +209,7 @@ func (s *Scaling) write(ctx context.Context, d *decided, now time.Time) {
 func (s *Scaling) remember(all []decided) {
 	next := make(map[cluster.Ref]memory, len(all))
 	for i := range all {
-		next[all[i].autoscaler.Ref] = memory{history: all[i].history, decided: all[i].at}
+		next[all[i].autoscaler.Ref] = memory{history: all[i].history, decided: all[i].at, waiting: all[i].waiting}
 	}
 	s.memory = next
 }

@@ -26,12 +26,14 @@ type world struct {
 	replicas map[string]int32
 	usage    int64 // thousandths of a core per replica; the request is 100
 	observed error
+	away     []string // those whose sources have not answered yet
 	scaleErr error
 	scales   []string
 	reports  []string
 	decided  []string
 	turns    int
 	slow     time.Duration
+	slowly   time.Duration // what every write takes
 }
 
 func newWorld(names ...string) *world {
@@ -66,10 +68,17 @@ func (w *world) Observe(_ context.Context, a Autoscaler, now time.Time) (hpa.Obs
 			CPU: hpa.Usage{Known: true, Value: w.usage, Request: 100, At: now, Window: 15 * time.Second},
 		})
 	}
+	if slices.Contains(w.away, a.Ref.Name) {
+		for i := range o.Replicas {
+			o.Replicas[i].CPU.Known = false
+		}
+		return o, ErrNotYet
+	}
 	return o, w.observed
 }
 
 func (w *world) Scale(ctx context.Context, a Autoscaler, rec hpa.Recommendation) error {
+	time.Sleep(w.slowly)
 	if w.slow > 0 && a.Ref.Name == "slow" {
 		select {
 		case <-time.After(w.slow):
@@ -88,6 +97,7 @@ func (w *world) Scale(ctx context.Context, a Autoscaler, rec hpa.Recommendation)
 }
 
 func (w *world) Report(_ context.Context, a Autoscaler, rec hpa.Recommendation, _ hpa.History, err error) error {
+	time.Sleep(w.slowly)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reports = append(w.reports, fmt.Sprintf("%s %s err=%v", a.Ref.Name, rec.Reason, err))
@@ -272,4 +282,112 @@ func TestAnAutoscalerIsDecidedOnlyOnceInItsPeriod(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"web ": 6, "slow": 2}, count); diff != "" {
 		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
+}
+
+// A new leader has read no metric yet. That is no absence of metrics, for which there may be a fallback.
+func TestADecisionWaitsForSourcesThatAreAskedForTheFirstTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld("new", "web")
+	w.list[0].Policy.Metrics[0].Fallback = &hpa.Fallback{Type: hpa.FallbackReplicas, Replicas: 4}
+	w.away = []string{"new"}
+	s := w.loop()
+	for i := range 3 {
+		w.pass(t, s, t0.Add(time.Duration(i)*time.Second))
+	}
+	if slices.ContainsFunc(w.decided, func(d string) bool { return d[:3] == "new" }) || len(w.scales) != 0 {
+		t.Fatalf("decided before anything was read: %v, %v", w.decided, w.scales)
+	}
+	if len(w.decided) != 3 {
+		t.Errorf("the other one was decided %d times in 3 passes", len(w.decided))
+	}
+	w.away = nil
+	w.pass(t, s, t0.Add(3*time.Second))
+	if got := w.decided[len(w.decided)-2:]; !slices.ContainsFunc(got, func(d string) bool { return d[:3] == "new" }) || len(w.scales) != 0 {
+		t.Errorf("once it was read: %v, %v", got, w.scales)
+	}
+}
+
+func TestASourceThatNeverAnswersIsNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	for _, period := range []time.Duration{0, 5 * time.Minute} {
+		w := newWorld("web")
+		w.list[0].Period = period
+		w.away = []string{"web"}
+		s := w.loop()
+		now := t0
+		for range 11 {
+			w.pass(t, s, now)
+			now = now.Add(time.Second)
+		}
+		if len(w.decided) != 1 {
+			t.Errorf("period %s: decided %d times in 10 s, want once after them", period, len(w.decided))
+		}
+		now = now.Add(period)
+		w.pass(t, s, now)
+		if want := map[bool]int{false: 2, true: 1}[period > 0]; len(w.decided) != want {
+			t.Errorf("period %s: decided %d times, want %d: it is waited for again where it may have been forgotten", period, len(w.decided), want)
+		}
+	}
+}
+
+func TestManyStatusesDoNotHoldUpTheNextDecision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := make([]string, 200)
+		for i := range names {
+			names[i] = fmt.Sprintf("web%03d", i)
+		}
+		w := newWorld(names...)
+		w.slowly = time.Second
+		w.list[198].Period = time.Minute
+		s := w.loop()
+		began := time.Now()
+		w.pass(t, s, began)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("a pass with 200 slow statuses took %s", took)
+		}
+		if n := len(w.reports); n < 10 || n > 50 {
+			t.Errorf("%d statuses were written in one pass", n)
+		}
+		if !slices.ContainsFunc(w.reports, func(r string) bool { return r[:6] == "web198" }) {
+			t.Error("one that is decided once a minute was not reported")
+		}
+	})
+}
+
+func TestWhatWasScaledIsReportedHoweverLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := make([]string, 100)
+		for i := range names {
+			names[i] = fmt.Sprintf("web%03d", i)
+		}
+		w := newWorld(names...)
+		w.slowly, w.usage = time.Second, 200
+		w.pass(t, w.loop(), time.Now())
+		if len(w.scales) != 100 || len(w.reports) != 100 {
+			t.Errorf("%d were scaled, %d reported", len(w.scales), len(w.reports))
+		}
+	})
+}
+
+func TestWhatAPassDoesNotGetToIsDecidedByTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := make([]string, 200)
+		for i := range names {
+			names[i] = fmt.Sprintf("web%03d", i)
+		}
+		w := newWorld(names...)
+		w.slowly, w.usage = time.Second, 200
+		for i := range w.list {
+			w.list[i].Period = time.Hour
+		}
+		s := w.loop()
+		w.pass(t, s, time.Now())
+		if n := len(w.scales); n < 100 || n >= 200 || len(w.decided) != n || len(w.reports) != n {
+			t.Errorf("%d of 200 were scaled in one pass, %d recorded, %d reported", n, len(w.decided), len(w.reports))
+		}
+		w.pass(t, s, time.Now())
+		if n := len(w.scales); n != 200 {
+			t.Errorf("%d of 200 were scaled in two passes", n)
+		}
+	})
 }

@@ -20,7 +20,7 @@ import (
 
 // Observe returns what a decision about the target is made from. Targets of a watched kind come from the view; of any
 // other kind the scale is read from the API server and kept for a few seconds. Metrics from elsewhere are the newest that
-// their sources have: nothing here waits for one.
+// their sources have: nothing here waits for one. control.ErrNotYet beside the observation where one has not answered yet.
 func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.Time) (hpa.Observation, error) {
 	s, err := p.scaler(a)
 	if err != nil {
@@ -62,6 +62,9 @@ func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.T
 	obs.Readings = p.sources.Read(&ask, obs.Replicas, now)
 	if known, reachable := p.opts.Store.Nodes(); known > 0 && reachable == 0 {
 		obs.Unavailable = fmt.Sprintf("none of %d nodes could be scraped", known)
+	}
+	if ask.Pending {
+		return obs, fmt.Errorf("read the metrics of %s: %w", a.Ref, control.ErrNotYet)
 	}
 	return obs, nil
 }

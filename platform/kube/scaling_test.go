@@ -243,21 +243,12 @@ func TestReportWritesOnlyWhatChanged(t *testing.T) {
 	w.autoscaler(t, "web", nil)
 	p := w.start(t, nil)
 	a := only(t, p, "web")
-	writes := func() int {
-		n := 0
-		for _, line := range w.Writes() {
-			if strings.HasSuffix(line, "/autoscalers/web/status") {
-				n++
-			}
-		}
-		return n
-	}
 	report := func(want int, what string, rec hpa.Recommendation, err error) {
 		t.Helper()
 		if err := p.Report(t.Context(), a, rec, hpa.History{}, err); err != nil {
 			t.Fatal(err)
 		}
-		if got := writes(); got != want {
+		if got := statusWrites(w, "web"); got != want {
 			t.Errorf("%s: %d writes so far, want %d", what, got, want)
 		}
 	}

@@ -80,6 +80,7 @@ func (s *Sources) single(ask *Ask, source *hpa.Source, from string, now time.Tim
 		return out
 	}
 	got := s.custom.Get(key{namespace: ask.Namespace, source: *source}, now)
+	ask.Pending = ask.Pending || !got.Tried
 	if out.Why = usable(&got, s.custom.Config().Period, now); out.Why != "" {
 		return out
 	}
@@ -88,13 +89,14 @@ func (s *Sources) single(ask *Ask, source *hpa.Source, from string, now time.Tim
 }
 
 // ofQuery reads the result of a query.
-func (s *Sources) ofQuery(source *hpa.Source, now time.Time) hpa.Reading {
+func (s *Sources) ofQuery(ask *Ask, source *hpa.Source, now time.Time) hpa.Reading {
 	out := hpa.Reading{Source: *source, From: FromPrometheus}
 	if s.prometheus == nil {
 		out.Why = "the controller's configuration has no sources.prometheus.address"
 		return out
 	}
 	got := s.prometheus.Get(source.Name, now)
+	ask.Pending = ask.Pending || !got.Tried
 	if out.Why = usable(&got, s.prometheus.Config().Period, now); out.Why != "" {
 		return out
 	}
@@ -105,29 +107,33 @@ func (s *Sources) ofQuery(source *hpa.Source, now time.Time) hpa.Reading {
 // ofPods reads a metric with one value for each pod: from their own pages where any of them has it, else from the metrics
 // API of the cluster.
 func (s *Sources) ofPods(ask *Ask, source *hpa.Source, now time.Time) hpa.Reading {
-	page := hpa.Reading{Source: *source, From: FromPage}
+	page, unread := hpa.Reading{Source: *source, From: FromPage}, false
 	if s.app != nil && !ask.Native {
-		page = s.ofPages(ask, source, now)
+		page, unread = s.ofPages(ask, source, now)
 	}
 	if page.Known || s.custom == nil {
+		ask.Pending = ask.Pending || unread && !page.Known
 		if page.Why == "" && !page.Known {
 			page.Why = "the controller's configuration has sources.customMetrics switched off, and no pod has a metrics page that is read"
 		}
 		return page
 	}
-	if out := s.ofCustom(ask, source, now); out.Known || page.Why == "" {
+	out, tried := s.ofCustom(ask, source, now)
+	ask.Pending = ask.Pending || !out.Known && (unread || !tried)
+	if out.Known || page.Why == "" {
 		return out
 	}
 	return page
 }
 
-// ofPages reads the metric from the pages of the pods. Without a page at all it says nothing.
-func (s *Sources) ofPages(ask *Ask, source *hpa.Source, now time.Time) hpa.Reading {
-	out := hpa.Reading{Source: *source, From: FromPage}
+// ofPages reads the metric from the pages of the pods. Without a page at all it says nothing. unread is true while one of
+// the pages was never read.
+func (s *Sources) ofPages(ask *Ask, source *hpa.Source, now time.Time) (out hpa.Reading, unread bool) {
+	out = hpa.Reading{Source: *source, From: FromPage}
 	selector, err := labels.Parse(source.Selector)
 	if err != nil {
 		out.Why = fmt.Sprintf("the selector %q of metric %s cannot be read: %v", source.Selector, source.Name, err)
-		return out
+		return out, false
 	}
 	out.Replicas = make([]hpa.Usage, len(ask.Pods))
 	for i, pod := range ask.Pods {
@@ -141,7 +147,7 @@ func (s *Sources) ofPages(ask *Ask, source *hpa.Source, now time.Time) hpa.Readi
 		}
 		v := s.app.Value(app.Pod{Namespace: pod.Namespace, Name: pod.Name}, source.Name, selector, now)
 		if v.Why != "" {
-			u.Why = v.Why
+			u.Why, unread = v.Why, unread || v.At.IsZero()
 			if out.Why == "" {
 				out.Why = v.Why
 			}
@@ -150,19 +156,19 @@ func (s *Sources) ofPages(ask *Ask, source *hpa.Source, now time.Time) hpa.Readi
 		u.Known, u.Value, u.At, u.Window = true, v.Milli, v.At, v.Window
 		cover(&out, u)
 	}
-	return settled(out)
+	return settled(out), unread
 }
 
-// ofCustom reads the metric of the pods from the metrics API of the cluster.
-func (s *Sources) ofCustom(ask *Ask, source *hpa.Source, now time.Time) hpa.Reading {
-	out := hpa.Reading{Source: *source, From: FromCustom}
+// ofCustom reads the metric of the pods from the metrics API of the cluster. tried is false until that has answered once.
+func (s *Sources) ofCustom(ask *Ask, source *hpa.Source, now time.Time) (out hpa.Reading, tried bool) {
+	out = hpa.Reading{Source: *source, From: FromCustom}
 	pods := ""
 	if ask.Selector != nil {
 		pods = ask.Selector.String()
 	}
 	got := s.custom.Get(key{ask.Namespace, *source, pods}, now)
 	if out.Why = usable(&got, s.custom.Config().Period, now); out.Why != "" {
-		return out
+		return out, got.Tried
 	}
 	out.Replicas = make([]hpa.Usage, len(ask.Pods))
 	for i, pod := range ask.Pods {
@@ -176,7 +182,7 @@ func (s *Sources) ofCustom(ask *Ask, source *hpa.Source, now time.Time) hpa.Read
 		cover(&out, u)
 	}
 	out.Known = true // an answer without any of the pods is an answer
-	return out
+	return out, true
 }
 
 // cover takes the time and the window of a known value into those of the reading.

@@ -127,6 +127,9 @@ type Ask struct {
 	Page *policy.AppPage
 	// Native is true for a HorizontalPodAutoscaler, whose Pods metrics come from the API that its own controller reads.
 	Native bool
+	// Pending is set by Read where a metric is not known only because nobody asked for it until now, or for so long that it
+	// was forgotten: its source has not answered yet.
+	Pending bool
 }
 
 // Read fills in the usage of the replicas, which are as many as ask.Pods, and returns the readings of the other metrics.
@@ -168,7 +171,7 @@ func (s *Sources) reading(ask *Ask, source *hpa.Source, now time.Time) hpa.Readi
 	case hpa.FromExternal:
 		return s.single(ask, source, FromExternal, now)
 	case hpa.FromPrometheus:
-		return s.ofQuery(source, now)
+		return s.ofQuery(ask, source, now)
 	case hpa.FromResource: // in the replicas
 	}
 	return hpa.Reading{Source: *source, Why: fmt.Sprintf("there is no source of type %q", source.Type)}

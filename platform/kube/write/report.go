@@ -26,9 +26,12 @@ const (
 	// another controller takes over.
 	minorEvery   = 15 * time.Second
 	historyEvery = 3 * time.Second
-	// calmPerSecond bounds such writes over all Autoscalers: each is written as much less often as there are more. Writes of
-	// what a person would call another state are not bounded.
+	// calmPerSecond bounds such writes over all Autoscalers: each is written as much less often as there are more.
 	calmPerSecond = 20
+	// stateBurst of what a person would call another state are written at once, and then one in stateEvery: a value at the
+	// edge of its target makes another state of every decision. A scaling and another spec are always written at once.
+	stateBurst = 5
+	stateEvery = 3 * time.Second
 	// noMetricsAfter is how long metrics must have been away before that is an event: a new target's first samples take
 	// a few scrapes.
 	noMetricsAfter = 30 * time.Second
@@ -44,7 +47,10 @@ const (
 // reported is what was last written of one Autoscaler.
 type reported struct {
 	object lag.Own[*v1alpha1.Autoscaler]
-	at     time.Time // of the decision that was written
+	at     time.Time // of the decision that was written, or could not be
+	failed bool
+	// full is when all of stateBurst may be written again; what lies ahead of now was spent.
+	full time.Time
 	// noMetricsSince is the beginning of the absence of metrics that was last said in an event.
 	noMetricsSince metav1.Time
 }
@@ -72,7 +78,7 @@ func (o *Outcome) decided() bool {
 
 // Report writes the outcome into the status of the Autoscaler (cached is the object as the cache shows it) and emits
 // events. A status that says the same is not written; one in which only values and sentences differ at most every 15 s, or
-// every 3 s where the history does.
+// every 3 s where the history does; and one that could not be written is tried again after 15 s.
 func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outcome) error {
 	key := cached.Namespace + "/" + cached.Name
 	last := w.lastReport(key)
@@ -86,21 +92,50 @@ func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outc
 			o.Autoscaler.Target, o.Recommendation.Current, o.Recommendation.Desired, o.Recommendation.Message))
 	}
 	next := statusAfter(&known.Status, &o)
-	every, write := w.due(differs(&known.Status, next))
-	if !write || o.Recommendation.At.Sub(last.at) < every {
+	if !w.writes(&last, &known.Status, next, &o) {
 		w.sayNoMetrics(key, cached, next, &o)
 		return nil
 	}
 	stored, err := w.storeStatus(ctx, known, next, &o)
 	if err != nil {
+		if !errors.Is(err, control.ErrConflict) { // another writer is no reason to wait
+			last.at, last.failed = o.Recommendation.At, true
+			w.keepReport(key, last)
+		}
 		return err
 	}
-	last.at = o.Recommendation.At
+	last.at, last.failed = o.Recommendation.At, false
 	last.object.Wrote(stored, stored.ResourceVersion, cached.ResourceVersion, time.Now())
 	w.keepReport(key, last)
 	w.sayLimited(cached, &known.Status, next)
 	w.sayNoMetrics(key, cached, next, &o)
 	return nil
+}
+
+// writes reports whether the next status is written now.
+func (w *Writer) writes(last *reported, old, next *v1alpha1.AutoscalerStatus, o *Outcome) bool {
+	d := differs(old, next)
+	every, write := w.due(d)
+	since := o.Recommendation.At.Sub(last.at)
+	switch {
+	case !write || since < every:
+		return false
+	case o.scaled():
+		return true
+	case last.failed && since < minorEvery:
+		return false
+	case d != state || old.ObservedGeneration != next.ObservedGeneration:
+		return true
+	}
+	full := o.Recommendation.At.Add(stateEvery)
+	if last.full.After(o.Recommendation.At) {
+		full = last.full.Add(stateEvery)
+	}
+	if full.Sub(o.Recommendation.At) > stateBurst*stateEvery {
+		return false
+	}
+	last.full = full
+	return true
 }
 
 // due returns how long ago the status must have been written last for such a difference to be written.
