@@ -4,7 +4,7 @@
 #   hack/beside.sh failures   three failures that the native controller takes for little load: asserts who goes wrong,
 #                             records the curves and draws docs/img/beside-l*.svg from them (about 7 minutes)
 #   hack/beside.sh reaction   seconds from a step of load to the first write and to enough ready replicas: ten runs of
-#                             each, a table and reaction.json (about 7 minutes)
+#                             each, a table and reaction.json (about 11 minutes)
 #
 #   RESULTS=dir    folder of what is recorded, default docs/data
 #   DRAW=0         record only
@@ -12,7 +12,8 @@
 #   RUN=Regexp     only the tests that match
 #   LAB_NAME       name of the lab that is made, default homeostat-beside; two runs side by side need two
 #   BIN=dir        take lab, homeostat.tar and demoapp.tar from there instead of building them
-#   REACTION_RUNS, REACTION_AT_ONCE   how many runs, and how many of them side by side: 10 and 5
+#   REACTION_RUNS, REACTION_AT_ONCE   how many runs, and how many of them side by side: 10 and 2
+#   HOUSEKEEPING   how often the kubelet measures: 10s
 #
 # The lab is quicker than a cluster in much; what matters here gets Kubernetes' defaults: the kubelet measures every 10 s,
 # metrics-server reads every 15 s, the native controller decides every 15 s. Of the failures the period in which a new
@@ -77,10 +78,11 @@ again() { # [--mounts] COMPONENT FLAG...: starts it anew with these flags behind
 
 trap lab_down EXIT
 trap 'kill %% 2>/dev/null || true; exit 130' INT TERM
-NODES=1 HPA=stock METRICS_SERVER=1 "$lab" up
+# All replicas must find room by their requests.
+NODES=1 HPA=stock METRICS_SERVER=1 LAB_RESERVED_CPU=50m "$lab" up
 KUBECONFIG=$("$lab" kubeconfig)
 export KUBECONFIG
-again --mounts kubelet-node1 --housekeeping-interval=10s
+again --mounts kubelet-node1 --housekeeping-interval="${HOUSEKEEPING:-10s}"
 again metrics-server --metric-resolution=15s --kubelet-request-timeout=10s
 again kube-controller-manager --horizontal-pod-autoscaler-sync-period=15s \
   --horizontal-pod-autoscaler-cpu-initialization-period="$CPU_INITIALIZATION_PERIOD" \
@@ -92,7 +94,7 @@ export KUBECTL BESIDE=1
 code=0
 # In a job of its own, so that a signal to this script ends it at once and the lab is taken down.
 set -m
-go test -tags e2e -count=1 -timeout 40m -parallel 8 -v -run "$run" ./e2e/beside 2>&1 |
+go test -tags e2e -count=1 -timeout 40m -parallel 16 -v -run "$run" ./e2e/beside 2>&1 |
   awk '!/^=== (RUN|PAUSE|CONT|NAME) /{print; fflush()}' &
 set +m
 wait %% || code=1

@@ -106,7 +106,7 @@ class Panel:
         if least >= start:
             return text(self.x(broke) + 10, self.y(start) + 20, f"stays at {start}", f"says-{self.by}")
         when = next(t for t in times if at(self.points, t) == least)
-        return text(self.x(when) + 10, self.y(least) - 8, f"down to {least} after {when - broke:.0f} s", f"says-{self.by}")
+        return text(self.x(when) + 10, self.y(least) + 20, f"down to {least} after {when - broke:.0f} s", f"says-{self.by}")
 
 
 def svg(story):

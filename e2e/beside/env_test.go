@@ -34,7 +34,7 @@ const (
 	// has it per object.
 	envCPUInit = "CPU_INITIALIZATION_PERIOD" // default: 5m, Kubernetes' own
 	envRuns    = "REACTION_RUNS"             // number of measured steps of load; without it there is no measurement
-	envAtOnce  = "REACTION_AT_ONCE"          // how many of them side by side, default 5
+	envAtOnce  = "REACTION_AT_ONCE"          // how many of them side by side, default 2
 )
 
 const (

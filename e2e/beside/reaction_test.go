@@ -57,14 +57,14 @@ func TestReaction(t *testing.T) {
 	if runs == 0 {
 		t.Skipf("nothing to measure: %s is not set", envRuns)
 	}
-	atOnce, err := strconv.Atoi(fromEnv(envAtOnce, "5"))
+	atOnce, err := strconv.Atoi(fromEnv(envAtOnce, "2"))
 	if err != nil || atOnce < 1 {
 		t.Fatalf("%s: a number of at least 1 is needed: %v", envAtOnce, err)
 	}
-	p := &plan{replicas: 2, min: 2, max: 6, metric: corev1.ResourceCPU, target: 40, cpu: "25m", memory: "32Mi", memoryLimit: "128Mi"}
+	p := &plan{replicas: 1, min: 1, max: 3, metric: corev1.ResourceCPU, target: 40, cpu: "100m", memory: "32Mi", memoryLimit: "128Mi"}
 	out := &reactions{
 		Kubernetes: env.version, Recorded: time.Now().UTC().Format(time.DateOnly), From: p.replicas, Enough: p.max,
-		Load: "6 requests/s of 10 ms CPU time each; target 40 % of requests of 25m",
+		Load: "12 requests/s of 10 ms CPU time each; target 40 % of requests of 100m",
 	}
 	var mu sync.Mutex
 	for first := 0; first < runs; first += atOnce {
@@ -104,16 +104,23 @@ func measure(t *testing.T, run int, p *plan) (found []reaction) {
 		s.awaitJudged()
 	}
 	// Every replica has been watched for a full window since it became ready, and the moment is anybody's.
-	if !pause(t.Context(), 30*time.Second+rand.N(30*time.Second)) { //nolint:gosec // no secret
+	if !pause(t.Context(), 15*time.Second+rand.N(30*time.Second)) { //nolint:gosec // no secret
 		t.Fatal(t.Context().Err())
 	}
+	var waiting sync.WaitGroup
+	late := make([]error, len(sides))
 	step := time.Now()
-	for _, s := range sides {
-		defer s.traffic(6, 10*time.Millisecond, 64)()
-	}
 	for i, s := range sides {
-		if _, err := s.awaitReady(p.max, 4*time.Minute); err != nil {
-			t.Errorf("%s did not react: %v", s.by, err)
+		stop := s.traffic(12, 10*time.Millisecond, 64)
+		waiting.Go(func() {
+			defer stop() // what has enough leaves the machine to the others
+			_, late[i] = s.awaitReady(p.max, 4*time.Minute)
+		})
+	}
+	waiting.Wait()
+	for i, s := range sides {
+		if late[i] != nil {
+			t.Errorf("%s did not react: %v", s.by, late[i])
 			continue
 		}
 		curves[i].since(step, nil)
