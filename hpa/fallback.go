@@ -1,11 +1,13 @@
 package hpa
 
-// fallBack lets the metric's fallback stand in for it. It reports false where there is none. Where health rules have left
-// nothing to compute, it never asks for fewer replicas than there are.
+// fallBack lets the metric's fallback stand in for it. It reports false where there is none, and where zero replicas are
+// allowed and there for a metric that is read from replicas: nothing is wrong with it then, and what stands in for it
+// would bring back at once what the other metrics let go. Where health rules have left nothing to compute, it never asks
+// for fewer replicas than there are.
 func (d *Decider) fallBack(i int) bool {
 	m, p, n := &d.policy.Metrics[i], &d.metrics[i], &d.notes[i]
 	f := m.Fallback
-	if f == nil {
+	if f == nil || (d.obs.Current == 0 && d.min == 0 && m.Source.perReplica()) {
 		return false
 	}
 	p.Fallback = FallbackHold

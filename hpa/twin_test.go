@@ -128,6 +128,8 @@ func (w *twin) unpaused(o hpa.Observation, now time.Time) twinAnswer {
 
 // propose asks every metric, and takes the highest proposal. It remembers the good ones.
 func (w *twin) propose(o hpa.Observation, now time.Time, a *twinAnswer) (int32, bool) {
+	lowest, _ := w.least(o)
+	asleep := o.Current == 0 && lowest == 0 // then a metric of the replicas has nothing to fall back from
 	var all []int32
 	var firstGap, firstStandIn string
 	computed := false
@@ -143,7 +145,7 @@ func (w *twin) propose(o hpa.Observation, now time.Time, a *twinAnswer) (int32, 
 			}
 			continue
 		}
-		if f == nil {
+		if f == nil || (asleep && (m.Source.Type == hpa.FromPods || m.Source.Resource != "")) {
 			firstGap = first(firstGap, failed)
 			continue
 		}
