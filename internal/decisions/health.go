@@ -24,7 +24,7 @@ func (h *Health) Changed(desired int32) bool { return h.Kubernetes != desired }
 
 // Rule is one health rule that saw something.
 type Rule struct {
-	// Name of its field in HealthPolicy, such as oomKilledIsNoCapacity.
+	// Name of its field in spec.health, which switches it off, such as oomKilledIsNotCapacity.
 	Name string `json:"rule"`
 	// Saw says what, in a few words.
 	Saw string `json:"saw"`
@@ -50,24 +50,24 @@ type check struct {
 func checks() []check {
 	return []check{
 		{
-			"crashLoopIsNoCapacity", func(p *hpa.HealthPolicy) bool { return p.CrashLoopIsNoCapacity },
+			"crashLoopIsNotCapacity", func(p *hpa.HealthPolicy) bool { return p.CrashLoopIsNoCapacity },
 			func(p *hpa.HealthPolicy, f hpa.HealthPolicy) { p.CrashLoopIsNoCapacity = f.CrashLoopIsNoCapacity },
 			replicas("in a crash loop", func(_ *hpa.Policy, r *hpa.Replica, _ time.Time) string { return when(r.CrashLooping, "crash loop") }),
 		},
 		{
-			"oomKilledIsNoCapacity", func(p *hpa.HealthPolicy) bool { return p.OOMKilledIsNoCapacity },
+			"oomKilledIsNotCapacity", func(p *hpa.HealthPolicy) bool { return p.OOMKilledIsNoCapacity },
 			func(p *hpa.HealthPolicy, f hpa.HealthPolicy) { p.OOMKilledIsNoCapacity = f.OOMKilledIsNoCapacity },
 			replicas("OOM-killed", func(p *hpa.Policy, r *hpa.Replica, now time.Time) string {
 				return recent("OOM-killed", r.OOMKilledAt, p.Health.OOMWindow, now)
 			}),
 		},
 		{
-			"failingIsNoCapacity", func(p *hpa.HealthPolicy) bool { return p.FailingIsNoCapacity },
+			"failingIsNotCapacity", func(p *hpa.HealthPolicy) bool { return p.FailingIsNoCapacity },
 			func(p *hpa.HealthPolicy, f hpa.HealthPolicy) { p.FailingIsNoCapacity = f.FailingIsNoCapacity },
 			replicas("of a new revision failing", func(_ *hpa.Policy, r *hpa.Replica, _ time.Time) string { return r.Failing }),
 		},
 		{
-			"neverReadyIsNoCapacity", func(p *hpa.HealthPolicy) bool { return p.NeverReadyIsNoCapacity },
+			"neverReadyIsNotCapacity", func(p *hpa.HealthPolicy) bool { return p.NeverReadyIsNoCapacity },
 			func(p *hpa.HealthPolicy, f hpa.HealthPolicy) { p.NeverReadyIsNoCapacity = f.NeverReadyIsNoCapacity },
 			replicas("never ready so far", func(_ *hpa.Policy, r *hpa.Replica, _ time.Time) string { return when(r.NeverReady, "never ready") }),
 		},
@@ -84,7 +84,7 @@ func checks() []check {
 			}),
 		},
 		{
-			"holdOnIncident", func(p *hpa.HealthPolicy) bool { return p.HoldOnIncident },
+			"holdScaleDownOnIncident", func(p *hpa.HealthPolicy) bool { return p.HoldOnIncident },
 			func(p *hpa.HealthPolicy, f hpa.HealthPolicy) { p.HoldOnIncident = f.HoldOnIncident },
 			workload(func(o *hpa.Observation) string {
 				return when(o.Incident != "", "incident "+o.Incident+" is open")
@@ -101,7 +101,7 @@ func checks() []check {
 			}),
 		},
 		{
-			"holdOnShortage", func(p *hpa.HealthPolicy) bool { return p.HoldOnShortage },
+			"holdScaleUpOnShortage", func(p *hpa.HealthPolicy) bool { return p.HoldOnShortage },
 			func(p *hpa.HealthPolicy, f hpa.HealthPolicy) { p.HoldOnShortage = f.HoldOnShortage },
 			workload(func(o *hpa.Observation) string {
 				if o.Shortage == nil {

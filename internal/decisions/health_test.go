@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -55,16 +56,16 @@ func TestEachRuleShowsWhatItChanged(t *testing.T) {
 		change func(p *hpa.Policy, o *hpa.Observation)
 		saw    string
 	}{
-		{"crashLoopIsNoCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
+		{"crashLoopIsNotCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
 			idle(o, func(r *hpa.Replica) { r.CrashLooping = true })
 		}, "2 of 4 replicas in a crash loop"},
-		{"oomKilledIsNoCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
+		{"oomKilledIsNotCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
 			idle(o, func(r *hpa.Replica) { r.OOMKilledAt = t0.Add(-40 * time.Second) })
 		}, "2 of 4 replicas OOM-killed"},
-		{"failingIsNoCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
+		{"failingIsNotCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
 			idle(o, func(r *hpa.Replica) { r.Failing = "image pull back-off" })
 		}, "2 of 4 replicas of a new revision failing"},
-		{"neverReadyIsNoCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
+		{"neverReadyIsNotCapacity", func(_ *hpa.Policy, o *hpa.Observation) {
 			idle(o, func(r *hpa.Replica) { r.NeverReady, r.Ready = true, false })
 		}, "2 of 4 replicas never ready so far"},
 		{"partialIsMissing", func(_ *hpa.Policy, o *hpa.Observation) {
@@ -74,7 +75,7 @@ func TestEachRuleShowsWhatItChanged(t *testing.T) {
 			onMemory(p)
 			idle(o, func(r *hpa.Replica) { r.RestartedAt = t0.Add(-10 * time.Second) })
 		}, "2 of 4 replicas restarted lately"},
-		{"holdOnIncident", func(_ *hpa.Policy, o *hpa.Observation) {
+		{"holdScaleDownOnIncident", func(_ *hpa.Policy, o *hpa.Observation) {
 			busy(o, 10)
 			o.Incident = "web-oomkilled-1"
 		}, "incident web-oomkilled-1 is open"},
@@ -82,7 +83,7 @@ func TestEachRuleShowsWhatItChanged(t *testing.T) {
 			busy(o, 90)
 			o.Rollout = &hpa.Rollout{New: 1, Failing: "web-5d9c cannot pull its image"}
 		}, "the rollout fails: web-5d9c cannot pull its image"},
-		{"holdOnShortage", func(_ *hpa.Policy, o *hpa.Observation) {
+		{"holdScaleUpOnShortage", func(_ *hpa.Policy, o *hpa.Observation) {
 			busy(o, 90)
 			o.Shortage = &hpa.Fault{Reason: hpa.FaultUnschedulable, Message: "no node has room for web-4"}
 		}, "no node has room for web-4"},
@@ -143,7 +144,7 @@ func TestARuleThatSawSomethingAndChangedNothingSaysSo(t *testing.T) {
 	o.Replicas[0].Deleting, o.Replicas[0].CrashLooping = true, true
 	rec, _ := hpa.Decide(p, o, h, t0)
 	got := Explain(p, o, h, &rec)
-	if len(got.Rules) != 1 || got.Rules[0].Name != "holdOnIncident" || got.Rules[0].Changed {
+	if len(got.Rules) != 1 || got.Rules[0].Name != "holdScaleDownOnIncident" || got.Rules[0].Changed {
 		t.Errorf("rules %+v, want only the incident, which changed nothing: a replica that is being deleted counts for nothing", got.Rules)
 	}
 }
@@ -173,10 +174,18 @@ func TestEveryHealthRuleIsKnown(t *testing.T) {
 			t.Errorf("%s cannot be switched", c.name)
 		}
 	}
-	for f := range reflect.TypeFor[hpa.HealthPolicy]().Fields() {
+	// Who reads the name of a rule has to find it in spec.health.
+	for f := range reflect.TypeFor[v1alpha1.AutoscalerHealth]().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != "oomWindow" && !known[name] {
 			t.Errorf("the rule %s is not known", name)
 		}
+	}
+	all := hpa.HealthPolicy{OOMWindow: hpa.DefaultHealth().OOMWindow}
+	for _, c := range checks() {
+		c.set(&all, hpa.DefaultHealth())
+	}
+	if diff := cmp.Diff(hpa.DefaultHealth(), all); diff != "" {
+		t.Errorf("rules of the engine that are not known (-engine +here):\n%s", diff)
 	}
 }

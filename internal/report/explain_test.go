@@ -100,11 +100,11 @@ func TestExplainReadsTopDown(t *testing.T) {
 				Kubernetes: 2, Reason: hpa.ReasonDesiredWithinRange, Message: "cpu is at 3 % of requests, target 40 %: 4 ready replicas need 1",
 				Rules: []decisions.Rule{
 					{
-						Name: "oomKilledIsNoCapacity", Saw: "6 of 8 replicas OOM-killed", Changed: true, Without: 4, Alone: 4,
+						Name: "oomKilledIsNotCapacity", Saw: "6 of 8 replicas OOM-killed", Changed: true, Without: 4, Alone: 4,
 						Replicas: hpa.Names{Count: 6, First: []string{"web-1: OOM-killed 3s ago", "web-2: OOM-killed 5s ago"}},
 					},
-					{Name: "holdOnIncident", Saw: "incident web-oomkilled-1a2b is open", Changed: true, Without: 4, Alone: 4},
-					{Name: "holdOnShortage", Saw: "no node has room", Without: 4, Alone: 2},
+					{Name: "holdScaleDownOnIncident", Saw: "incident web-oomkilled-1a2b is open", Changed: true, Without: 4, Alone: 4},
+					{Name: "holdScaleUpOnShortage", Saw: "no node has room", Without: 4, Alone: 2},
 				},
 			}
 		},
@@ -166,9 +166,9 @@ func crashing() *decisions.Entry {
 		Health: &decisions.Health{
 			Kubernetes: 2, Reason: hpa.ReasonDesiredWithinRange, Message: "cpu is at 25 % of requests, target 50 %: 4 ready replicas could be 2",
 			Rules: []decisions.Rule{
-				{Name: "crashLoopIsNoCapacity", Saw: "2 of 4 replicas in a crash loop", Replicas: names, Without: 4, Alone: 4, Changed: true},
-				{Name: "holdOnIncident", Saw: "incident web-crashloop-9f is open", Without: 4, Alone: 4, Changed: true},
-				{Name: "holdOnShortage", Saw: "no node has room", Without: 4, Alone: 2},
+				{Name: "crashLoopIsNotCapacity", Saw: "2 of 4 replicas in a crash loop", Replicas: names, Without: 4, Alone: 4, Changed: true},
+				{Name: "holdScaleDownOnIncident", Saw: "incident web-crashloop-9f is open", Without: 4, Alone: 4, Changed: true},
+				{Name: "holdScaleUpOnShortage", Saw: "no node has room", Without: 4, Alone: 2},
 			},
 		},
 	}
