@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"sigs.k8s.io/yaml"
@@ -51,8 +52,18 @@ type printer struct {
 
 func (p *printer) line(format string, args ...any) {
 	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+		_, p.err = fmt.Fprintln(p.w, harmless(fmt.Sprintf(format, args...)))
 	}
+}
+
+// harmless replaces what a terminal may take for a command: log lines and messages are written by whoever wrote the workload.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // table prints rows of equally many cells, aligned.
@@ -62,7 +73,7 @@ func (p *printer) table(rows [][]string) {
 	}
 	tw := tabwriter.NewWriter(p.w, 0, 4, 2, ' ', 0)
 	for _, r := range rows {
-		if _, p.err = fmt.Fprintln(tw, strings.TrimRight(strings.Join(r, "\t"), "\t")); p.err != nil {
+		if _, p.err = fmt.Fprintln(tw, strings.TrimRight(harmless(strings.Join(r, "\t")), "\t")); p.err != nil {
 			return
 		}
 	}

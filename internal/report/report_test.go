@@ -5,11 +5,13 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/metrics"
@@ -84,6 +86,28 @@ func TestIncidentShowsCauseDeedsAndEvidence(t *testing.T) {
 		Outcome: incident.Blocked, Reason: "BlockedByPDB", Message: "the disruption budget web allows 0 disruptions",
 	}}
 	golden(t, "incident_with_remediation", func(w *bytes.Buffer) error { return Incident(w, in, now) })
+}
+
+// A workload writes its log lines and its termination messages itself, and an operator's terminal must not obey them.
+func TestControlCharactersOfAWorkloadDoNotReachTheTerminal(t *testing.T) {
+	t.Parallel()
+	const evil = "\x1b]0;owned\x07\x1b[2J\r\u009b1A"
+	in := oom()
+	in.Cause, in.Timeline[0].Message, in.Evidence[1].Lines[0] = "cause "+evil, "step "+evil, "line "+evil
+	a := Autoscaler{Decision: &hpa.Recommendation{Message: "message " + evil, Steps: []hpa.Step{{Message: "step " + evil}}}}
+	for name, print := range map[string]func(w *bytes.Buffer) error{
+		"incident":  func(w *bytes.Buffer) error { return Incident(w, in, now) },
+		"incidents": func(w *bytes.Buffer) error { return Incidents(w, []incident.Incident{in}, now) },
+		"explain":   func(w *bytes.Buffer) error { return Explain(w, a, now) },
+	} {
+		var out bytes.Buffer
+		if err := print(&out); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(out.String(), "\x1b\x07\r\u009b") || !strings.Contains(out.String(), "owned") {
+			t.Errorf("%s prints %q", name, out.String())
+		}
+	}
 }
 
 func TestBytes(t *testing.T) {
