@@ -98,7 +98,7 @@ func (f *explainFlags) own(cmd *cobra.Command, name string) error {
 				return err
 			}
 		}
-		if err := printed(cmd, f.output, a, func(w io.Writer) error { return report.Explain(w, *a, time.Now()) }); err != nil {
+		if err := f.printNext(cmd, i > 0, a, func(w io.Writer) error { return report.Explain(w, *a, time.Now()) }); err != nil {
 			return err
 		}
 	}
@@ -142,6 +142,7 @@ func (f *explainFlags) native(cmd *cobra.Command, name string) error {
 	if !slices.Contains(there, name) {
 		return fmt.Errorf("hpa %q not found%s; there %s", name, in(ns), names(there))
 	}
+	shown := false
 	for i := range list {
 		if list[i].Name != name {
 			continue
@@ -155,9 +156,20 @@ func (f *explainFlags) native(cmd *cobra.Command, name string) error {
 		} else {
 			h.Consider(e)
 		}
-		if err := printed(cmd, f.output, h, func(w io.Writer) error { return report.ExplainHPA(w, h, time.Now()) }); err != nil {
+		if err := f.printNext(cmd, shown, h, func(w io.Writer) error { return report.ExplainHPA(w, h, time.Now()) }); err != nil {
 			return err
 		}
+		shown = true
 	}
 	return nil
+}
+
+// printNext prints one of possibly several objects: another document of YAML, or for people another paragraph.
+func (f *explainFlags) printNext(cmd *cobra.Command, another bool, v any, people func(w io.Writer) error) error {
+	if between := map[string]string{"": "\n", "yaml": "---\n"}[f.output]; another {
+		if _, err := io.WriteString(cmd.OutOrStdout(), between); err != nil {
+			return fmt.Errorf("write output: %w", err)
+		}
+	}
+	return printed(cmd, f.output, v, people)
 }

@@ -67,7 +67,9 @@ func (s *apiServer) start(t *testing.T) {
 	}
 	serve("/apis/homeostat.dev/v1alpha1/namespaces/demo/autoscalers", autoscalers)
 	serve("/apis/autoscaling/v2/namespaces/demo/horizontalpodautoscalers", hpaList)
-	mux.HandleFunc("GET /api/v1/namespaces/demo/events", func(w http.ResponseWriter, r *http.Request) {
+	serve("/apis/homeostat.dev/v1alpha1/autoscalers", twice(autoscalers))
+	serve("/apis/autoscaling/v2/horizontalpodautoscalers", twice(hpaList))
+	mux.HandleFunc("GET /api/v1/namespaces/{namespace}/events", func(w http.ResponseWriter, r *http.Request) {
 		selector := r.URL.Query().Get("fieldSelector")
 		if s.eventsForbidden || selector != "involvedObject.kind=HorizontalPodAutoscaler,involvedObject.name=web" {
 			refuse(w, http.StatusForbidden, "Forbidden", "events are forbidden")
@@ -108,6 +110,12 @@ func (s *apiServer) start(t *testing.T) {
 	t.Setenv("KUBECONFIG", path)
 }
 
+// twice adds the objects of a list once more, in another namespace.
+func twice(list string) string {
+	head, items, _ := strings.Cut(strings.TrimSuffix(list, "]}"), `"items":[`)
+	return head + `"items":[` + items + "," + strings.ReplaceAll(items, `"namespace":"demo"`, `"namespace":"prod"`) + "]}"
+}
+
 // crashing is a store with a decision about four replicas, of which two are in a crash loop: they keep their number only because of that.
 func crashing() *decisions.Store {
 	at := time.Now().Add(-3 * time.Second)
@@ -142,7 +150,7 @@ func crashing() *decisions.Store {
 func TestExplainAsksTheControllerThroughTheAPIServer(t *testing.T) {
 	(&apiServer{holder: "homeostat-7f", store: crashing()}).start(t)
 	code, stdout, stderr := call(t, "explain", "autoscaler/web")
-	if code != 0 || !strings.HasPrefix(stdout, "web stays at 4: said by the controller") || !strings.Contains(stdout, "crashLoopIsNoCapacity") {
+	if code != 0 || !strings.HasPrefix(stdout, "web stays at 4: said by the controller") || !strings.Contains(stdout, "crashLoopIsNotCapacity") {
 		t.Errorf("exits with %d and says\n%s%s", code, stdout, stderr)
 	}
 	if strings.Contains(stdout, "could not be asked") {
@@ -168,7 +176,7 @@ func TestExplainShowsAnHPABesideOurDecision(t *testing.T) {
 	for _, want := range []string{
 		"web: the HPA wants 2, Homeostat 4: said by the controller", "replicas 4 → 2", "12%        target 50%  cpu",
 		"<unknown>  target 100  http_requests of the pods", "7          target 30   queue", "SuccessfulRescale: newer", "FailedGetPodsMetric ×3: older",
-		"What the HPA cannot see", "crashLoopIsNoCapacity", "web-3: crash loop",
+		"What the HPA cannot see", "crashLoopIsNotCapacity", "web-3: crash loop",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("lacks %q:\n%s", want, stdout)
@@ -247,5 +255,32 @@ func TestAnHPAThatIsNotThereNamesThoseThatAre(t *testing.T) {
 	(&apiServer{store: decisions.New()}).start(t)
 	if code, _, stderr := call(t, "explain", "hpa/wbe"); code != 1 || !strings.Contains(stderr, `hpa "wbe" not found in namespace "demo"; there are web`) {
 		t.Errorf("exits with %d and says %q", code, stderr)
+	}
+}
+
+func TestInAllNamespacesEachOfTheNameIsShown(t *testing.T) {
+	(&apiServer{store: decisions.New(), eventsForbidden: true}).start(t)
+	for kind, first := range map[string]string{"autoscaler": "web stays at 2", "hpa": "web: the HPA wants 2"} {
+		code, stdout, stderr := call(t, "explain", kind+"/web", "-A")
+		if code != 0 || !strings.HasPrefix(stdout, first) || strings.Count(stdout, "\n\n"+first) != 1 {
+			t.Errorf("%s: exits with %d and says\n%s%s", kind, code, stdout, stderr)
+		}
+		_, stdout, _ = call(t, "explain", kind+"/web", "-A", "-o", "yaml")
+		var namespaces []string
+		for doc := range strings.SplitSeq(stdout, "---\n") {
+			var a struct {
+				Ref cluster.Ref `json:"ref"`
+			}
+			if err := yaml.Unmarshal([]byte(doc), &a); err != nil {
+				t.Errorf("%s: %v in\n%s", kind, err, doc)
+			}
+			namespaces = append(namespaces, a.Ref.Namespace)
+		}
+		if got := strings.Join(namespaces, " "); got != "demo prod" {
+			t.Errorf("%s: documents of the namespaces %q, want demo and prod", kind, got)
+		}
+		if code, _, stderr := call(t, "explain", kind+"/wbe", "-A"); code != 1 || !strings.Contains(stderr, `"wbe" not found; there are web`) {
+			t.Errorf("%s: exits with %d and says %q", kind, code, stderr)
+		}
 	}
 }
