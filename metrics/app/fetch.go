@@ -19,6 +19,9 @@ import (
 // time of boot, in whole seconds.
 const startJitter = 1.0
 
+// maxHeaderBytes bounds the header of an answer: pods are not trusted.
+const maxHeaderBytes = 64 << 10
+
 func newClient(c Config) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
@@ -27,6 +30,8 @@ func newClient(c Config) *http.Client {
 			IdleConnTimeout:     max(30*time.Second, 3*c.Period),
 			DisableCompression:  true,
 			TLSHandshakeTimeout: c.Timeout,
+			// The header counts for as little as it says; the default is 10 MiB.
+			MaxResponseHeaderBytes: maxHeaderBytes,
 			// See the package's comment: there is no name to verify, and nothing secret is sent.
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		},

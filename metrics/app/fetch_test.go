@@ -53,6 +53,10 @@ func TestScrapeOfAServer(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 			}
 		}, "it is larger than maxBodyBytes, 4096 bytes"},
+		{"a header without an end", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Long", strings.Repeat("x", 2*maxHeaderBytes))
+			page(w, r)
+		}, "net/http: HTTP/1.x transport connection broken: net/http: server response headers exceeded 65536 bytes; aborted"},
 		{"another kind of page", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, "{}")

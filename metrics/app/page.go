@@ -139,23 +139,33 @@ type family struct {
 	kind model.MetricType
 }
 
-// kindOf returns the kind of a series. One that does not belong to the family has no type.
+// kindOf returns the kind of a series. One that does not belong to the family has no type, though its name may begin with
+// that of the family; its name says then whether it counts.
 func (f *family) kindOf(name string) kind {
-	suffix, ok := strings.CutPrefix(name, string(f.name))
-	if !ok || len(f.name) == 0 {
-		suffix, f = name, &family{kind: model.MetricTypeUnknown}
-	}
+	suffix, belongs := strings.CutPrefix(name, string(f.name))
+	belongs = belongs && len(f.name) > 0
 	counts := false
 	switch f.kind {
 	case model.MetricTypeCounter:
 		counts = suffix == "" || suffix == "_total"
+		belongs = belongs && (counts || suffix == "_created")
 	case model.MetricTypeHistogram:
 		counts = suffix == "_bucket" || suffix == "_sum" || suffix == "_count"
+		belongs = belongs && (counts || suffix == "_created")
 	case model.MetricTypeSummary:
 		counts = suffix == "_sum" || suffix == "_count"
+		belongs = belongs && (counts || suffix == "" || suffix == "_created")
+	case model.MetricTypeGaugeHistogram:
+		belongs = belongs && (suffix == "_bucket" || suffix == "_gsum" || suffix == "_gcount")
+	case model.MetricTypeInfo:
+		belongs = belongs && suffix == "_info"
+	case model.MetricTypeGauge, model.MetricTypeStateset:
+		belongs = belongs && suffix == ""
 	case model.MetricTypeUnknown, "untyped":
+		belongs = false
+	}
+	if !belongs {
 		counts = strings.HasSuffix(name, "_total")
-	case model.MetricTypeGauge, model.MetricTypeGaugeHistogram, model.MetricTypeInfo, model.MetricTypeStateset:
 	}
 	if counts {
 		return kindCounter

@@ -105,6 +105,22 @@ func TestReadPage(t *testing.T) {
 	}
 }
 
+// A page may give types to some families only, and the name of another may begin with the name of one that has a type.
+func TestASeriesOfAnotherFamilyHasNoType(t *testing.T) {
+	for page, want := range map[string][]told{
+		"# TYPE up gauge\nup 1\nuptime_seconds_total 7\n":                    {{"up", kindGauge, 1}, {"uptime_seconds_total", kindCounter, 7}},
+		"# TYPE requests counter\nrequests 5\nrequests_failed_total 3\n":     {{"requests", kindCounter, 5}, {"requests_failed_total", kindCounter, 3}},
+		"# TYPE jobs histogram\njobs_sum 5\njobs_lost_total 3\njobs_now 1\n": {{"jobs_sum", kindCounter, 5}, {"jobs_lost_total", kindCounter, 3}, {"jobs_now", kindGauge, 1}},
+		"# TYPE a_total gauge\na_total 5\n":                                  {{"a_total", kindGauge, 5}},
+		"# TYPE a untyped\na_total 5\na 1\n":                                 {{"a_total", kindCounter, 5}, {"a", kindGauge, 1}},
+	} {
+		_, all, err := readAll(t, page, "text/plain")
+		if diff := cmp.Diff(want, all); diff != "" || err != nil {
+			t.Errorf("%q: %v (-want +got):\n%s", page, err, diff)
+		}
+	}
+}
+
 func TestReadPageTellsOnlyWhatIsWanted(t *testing.T) {
 	var names []string
 	_, err := readPage([]byte(goPage+`{"dotted.name",a="b"} 1`+"\n"), "", func(name []byte) bool { return string(name) == "rpc_sum" || string(name) == "dotted.name" },
