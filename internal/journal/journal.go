@@ -113,13 +113,16 @@ func (w *Writer) Dropped() int64 {
 	return w.dropped.Load()
 }
 
-// Run writes queued records to out until ctx is done, and then what is left in the queue. It returns the first error of
-// out; after that everything is dropped. Call it once.
+// Run writes queued records to out until ctx is done, and then what is left in the queue. A record that has no JSON (a time
+// beyond the year 9999, or a number that is none) is dropped and counted. It returns the first error of out; after that
+// everything is dropped. Call it once.
 func (w *Writer) Run(ctx context.Context, out io.Writer) error {
 	buf := bufio.NewWriter(out)
-	enc := json.NewEncoder(buf)
 	put := func(r Record) error {
-		if err := enc.Encode(r); err != nil {
+		line, err := json.Marshal(r)
+		if err != nil {
+			w.dropped.Add(1)
+		} else if _, err := buf.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("write journal: %w", err)
 		}
 		if len(w.queue) == 0 { // nothing more is waiting: let readers see the line

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -67,6 +68,20 @@ func TestTheZeroWriterDropsEverything(t *testing.T) {
 	(&Writer{}).Write(record("x"))
 	if none.Dropped() != 0 {
 		t.Error("a nil writer counts")
+	}
+}
+
+func TestARecordWithoutJSONIsDroppedAloneAndCounted(t *testing.T) {
+	t.Parallel()
+	w, out := New(), &bytes.Buffer{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	bad := record("a")
+	bad.Decision.Recommendation.At = time.Date(33658, 1, 1, 0, 0, 0, 0, time.UTC)
+	w.Write(bad)
+	w.Write(record("b"))
+	if err := w.Run(ctx, out); err != nil || w.Dropped() != 1 || strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), `"b"`) {
+		t.Errorf("error %v, dropped %d, wrote %q; want the one line that can be written", err, w.Dropped(), out.String())
 	}
 }
 
