@@ -78,7 +78,7 @@ type Moment struct {
 
 // WhatIf runs the recorded observations of each autoscaler that a policy is given for through it, in the order of their times, and carries
 // the history forward from that of the first line. The observations stay as they were recorded, with their number of replicas, schedules
-// and readings; for the rate limits, the changes that were really made count. It holds the decisions in memory. An error means that the
+// and readings; for the rate limits, the changes that were really made count. It holds the decisions of those autoscalers in memory. An error means that the
 // records ended early, or that no policy is for any of them.
 func WhatIf(records iter.Seq2[journal.Record, error], policies []Policy) (*Outlook, error) {
 	out := &Outlook{}
@@ -86,6 +86,10 @@ func WhatIf(records iter.Seq2[journal.Record, error], policies []Policy) (*Outlo
 	err := out.read(records, func(r *journal.Record) {
 		ref := r.Subject
 		ref.UID = ""
+		if indexFor(policies, ref) < 0 {
+			lines[ref] = nil // only that it is there
+			return
+		}
 		lines[ref] = append(lines[ref], r.Decision)
 	})
 	if err != nil {
@@ -94,9 +98,7 @@ func WhatIf(records iter.Seq2[journal.Record, error], policies []Policy) (*Outlo
 	var all []string
 	for _, ref := range sorted(lines) {
 		all = append(all, ref.String())
-		i := slices.IndexFunc(policies, func(p Policy) bool {
-			return p.Name == ref.Name && (p.Namespace == "" || p.Namespace == ref.Namespace)
-		})
+		i := indexFor(policies, ref)
 		if i < 0 {
 			out.LeftOut = append(out.LeftOut, ref)
 			continue
@@ -107,6 +109,13 @@ func WhatIf(records iter.Seq2[journal.Record, error], policies []Policy) (*Outlo
 		return nil, noneFor(policies, all)
 	}
 	return out, nil
+}
+
+// indexFor returns the index of the first policy for an autoscaler; -1: there is none.
+func indexFor(policies []Policy, ref cluster.Ref) int {
+	return slices.IndexFunc(policies, func(p Policy) bool {
+		return p.Name == ref.Name && (p.Namespace == "" || p.Namespace == ref.Namespace)
+	})
 }
 
 func noneFor(policies []Policy, recorded []string) error {
