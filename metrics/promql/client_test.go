@@ -259,6 +259,8 @@ func TestConfigIsChecked(t *testing.T) {
 		{Config{}, `promql: address is "", allowed is an http or https URL with a host and without a query`},
 		{Config{Address: "prometheus:9090"}, `promql: address is "prometheus:9090", allowed is an http or https URL with a host and without a query`},
 		{Config{Address: "ftp://u:secret@x"}, `promql: address is "ftp://u:xxxxx@x", allowed is an http or https URL with a host and without a query`},
+		{Config{Address: "http://u:sec%ret@x"}, `promql: address cannot be read: invalid URL escape "%re"`},
+		{Config{Address: "http://u:secret@x:port"}, `promql: address cannot be read: invalid port ":port" after host`},
 		{Config{Address: "http://x?a=b"}, `promql: address is "http://x?a=b", allowed is an http or https URL with a host and without a query`},
 		{Config{Address: "http://x", Timeout: time.Hour}, "promql: timeout is 1h0m0s, allowed is 10ms to 5m0s"},
 		{Config{Address: "http://x", MaxBodyBytes: 1}, "promql: maxBodyBytes is 1, allowed is 1024 to 67108864"},

@@ -1,6 +1,7 @@
 package promql
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -40,7 +41,10 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	u, err := url.Parse(c.Address)
 	if err != nil {
-		return fmt.Errorf("promql: address: %w", err)
+		if parse, ok := errors.AsType[*url.Error](err); ok {
+			err = parse.Err // without the address, which may have a password
+		}
+		return fmt.Errorf("promql: address cannot be read: %w", err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("promql: address is %q, allowed is an http or https URL with a host and without a query", u.Redacted())
