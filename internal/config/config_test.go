@@ -61,6 +61,7 @@ func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 		{"source that is none", "sources: {graphite: {}}\n", []string{"line 1", "graphite"}},
 		{"local without file", "platform: local\n", []string{"local.file", "needs the file"}},
 		{"two documents", "platform: kubernetes\n---\nplatform: local\n", []string{"line 2", "one document"}},
+		{"namespace given twice", "namespaces: [shop, web, shop]\n", []string{"namespaces[2]", `"shop"`, "twice"}},
 		{"empty namespace", "namespaces: ['']\n", []string{"namespaces[0]", `""`}},
 		{"several at once", "healing: {maxIncidents: 0}\njournal: {every: 0}\n", []string{"healing.maxIncidents", "journal.every"}},
 	}

@@ -29,6 +29,7 @@ func (c *Config) Validate() error {
 	check(err == nil, "listen", c.Listen, "allowed is host:port, such as :8080")
 	for i, ns := range c.Namespaces {
 		check(ns != "", fmt.Sprintf("namespaces[%d]", i), ns, "allowed is the name of a namespace")
+		check(!slices.Contains(c.Namespaces[:i], ns), fmt.Sprintf("namespaces[%d]", i), ns, "it is given twice")
 	}
 	oneOf("nativeHPAs", string(c.NativeHPAs), string(NativeObserve), string(NativeManage), string(NativeOff))
 	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

@@ -19,8 +19,12 @@ import (
 	"github.com/homeostat/homeostat/platform/kube/write"
 )
 
-// lookFor is how long one look at a namespace serves the decisions of one pass.
-const lookFor = 200 * time.Millisecond
+// lookFor is how long one look at a namespace serves the decisions of one pass, or lookShare times as long as it took if
+// that is longer: however many pods there are, looking at them is a small part of a pass.
+const (
+	lookFor   = 200 * time.Millisecond
+	lookShare = 10
+)
 
 // looks keeps the last look at each namespace.
 type looks struct {
@@ -33,8 +37,9 @@ func newLooks() *looks { return &looks{by: map[string]*look{}} }
 // look is one walk over the pods of a namespace, for all that scales there: which pods each selects, and who else
 // selects them. One walk serves them all, so that a pass costs the pods once and not once for each that scales.
 type look struct {
-	pass   time.Time // the decisions' time
-	taken  time.Time
+	pass   time.Time         // the decisions' time
+	taken  time.Time         // when it was complete
+	took   time.Duration     // how long it took
 	claims map[string]*claim // by claimant
 }
 
@@ -94,20 +99,28 @@ func (p *Platform) lookAt(namespace string, now time.Time) *look {
 	p.looks.mu.Lock()
 	defer p.looks.mu.Unlock()
 	l := p.looks.by[namespace]
-	if l != nil && l.pass.Equal(now) && time.Since(l.taken) < lookFor {
+	began := time.Now()
+	if l != nil && l.serves(now, began) {
 		return l
 	}
 	if l == nil { // a namespace that is new: the time to drop those in which nothing scales any more
 		maps.DeleteFunc(p.looks.by, func(_ string, old *look) bool { return time.Since(old.taken) > time.Hour })
 	}
-	l = &look{pass: now, taken: time.Now(), claims: map[string]*claim{}}
+	l = &look{pass: now, claims: map[string]*claim{}}
 	all := p.claims(namespace, now)
 	for _, c := range all {
 		l.claims[claimant(c.by)] = c
 	}
 	walk(indexed[*view.Pod](p.feeds.pods, namespaceIndex, namespace), all)
+	l.taken = time.Now()
+	l.took = l.taken.Sub(began)
 	p.looks.by[namespace] = l
 	return l
+}
+
+// serves reports whether the look still serves the decisions of a pass.
+func (l *look) serves(pass, at time.Time) bool {
+	return l.pass.Equal(pass) && at.Sub(l.taken) < max(lookFor, lookShare*l.took)
 }
 
 func claimant(r cluster.Ref) string { return r.Kind + "/" + r.Name }

@@ -147,7 +147,7 @@ func newClients(cfg *rest.Config) (*clients, error) {
 		return nil, fmt.Errorf("make clients: %w", err)
 	}
 	discovery := memory.NewMemCacheClient(core.Discovery())
-	mapper := restmapper.NewDeferredDiscoveryRESTMapper(discovery)
+	mapper := &mapper{DeferredDiscoveryRESTMapper: restmapper.NewDeferredDiscoveryRESTMapper(discovery)}
 	scales, err := scale.NewForConfig(cfg, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(core.Discovery()))
 	if err != nil {
 		return nil, fmt.Errorf("make clients: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,7 +18,7 @@ import (
 )
 
 // Observe returns what a decision about the target is made from. Targets of a watched kind come from the view; of any
-// other kind the scale is read from the API server and kept for a few seconds. Metrics from elsewhere are the newest that
+// other kind the scale is read from the API server every few seconds. Metrics from elsewhere are the newest that
 // their sources have: nothing here waits for one. control.ErrNotYet beside the observation where one has not answered yet.
 func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.Time) (hpa.Observation, error) {
 	s, err := p.scaler(a)
@@ -83,7 +82,7 @@ type scaled struct {
 // target returns the target of a scaler.
 func (p *Platform) target(ctx context.Context, t write.Target, now time.Time) (scaled, error) {
 	if !fromView(t) {
-		return p.scales.get(t, now, func() (scaled, error) { return p.readScale(ctx, t) })
+		return p.scales.get(ctx, t, now, p.running.Go, func(ctx context.Context) (scaled, error) { return p.readScale(ctx, t) })
 	}
 	o, ok := p.owner(t.Ref)
 	if !ok {
@@ -182,59 +181,4 @@ func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Rec
 	}
 	//nolint:wrapcheck // it names the Autoscaler
 	return p.writer.Report(ctx, s.own, write.Outcome{Autoscaler: a, Recommendation: p.withConflict(s, a, rec), History: h, Err: err})
-}
-
-// scaleFor is how long a scale that was read from the API server is used, also one that could not be read: as often as
-// Kubernetes' own controller looks at it, three times over.
-const scaleFor = 5 * time.Second
-
-type scaleEntry struct {
-	read scaled
-	err  error
-	at   time.Time
-}
-
-// scaleCache keeps scales that are not in the view.
-type scaleCache struct {
-	mu      sync.Mutex
-	entries map[string]scaleEntry
-}
-
-func newScaleCache() *scaleCache { return &scaleCache{entries: map[string]scaleEntry{}} }
-
-func (c *scaleCache) get(t write.Target, now time.Time, read func() (scaled, error)) (scaled, error) {
-	key := t.APIVersion + "/" + workloadKey(t.Ref)
-	c.mu.Lock()
-	e, ok := c.entries[key]
-	c.mu.Unlock()
-	if ok && now.Sub(e.at) < scaleFor {
-		return e.read, e.err
-	}
-	e.read, e.err = read()
-	e.at = now
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for k, old := range c.entries { // of targets that nobody asks for any more
-		if now.Sub(old.at) > time.Minute {
-			delete(c.entries, k)
-		}
-	}
-	c.entries[key] = e
-	return e.read, e.err
-}
-
-// selector returns the selector that was read last, nil where none was.
-func (c *scaleCache) selector(t write.Target, now time.Time) labels.Selector {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, ok := c.entries[t.APIVersion+"/"+workloadKey(t.Ref)]; ok && e.err == nil && now.Sub(e.at) < time.Minute {
-		return e.read.selector
-	}
-	return nil
-}
-
-func (c *scaleCache) forget(t write.Target) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.entries, t.APIVersion+"/"+workloadKey(t.Ref))
 }
