@@ -103,17 +103,23 @@ type AutoscalerTiming struct {
 
 // AutoscalerHealth says what the health of the target means to its scaling. Every rule is on where it is not switched
 // off. Kubernetes has none of them: with all of them off, what is decided is what a HorizontalPodAutoscaler would.
+//
+// Idle is a replica that uses nothing; busy is one that uses all of its request, or the target where that is more.
+// minReplicas, maxReplicas and schedules are enforced in spite of every hold, and no hold ends by itself while its cause
+// is there.
 type AutoscalerHealth struct {
 	// holdScaleDownOnIncident keeps the number of replicas from going down while the target has an open incident.
 	// +optional
 	// +kubebuilder:default=true
 	HoldScaleDownOnIncident *bool `json:"holdScaleDownOnIncident,omitempty"`
-	// crashLoopIsNotCapacity counts a replica in a crash loop as not ready, for every metric and whatever its age.
+	// crashLoopIsNotCapacity counts a replica in a crash loop as not ready, for every metric and whatever its age: as idle
+	// where the others ask for more, as busy where they ask for less.
 	// +optional
 	// +kubebuilder:default=true
 	CrashLoopIsNotCapacity *bool `json:"crashLoopIsNotCapacity,omitempty"`
 	// oomKilledIsNotCapacity counts a replica with an OOM kill less than oomWindow ago as not ready, for every metric: it
-	// starts anew with little usage, which is no sign of little load.
+	// starts anew with little usage, which is no sign of little load. It is idle where the others ask for more, until it
+	// is ready again: from then on what it uses counts there. It is busy where the metric asks for less.
 	// +optional
 	// +kubebuilder:default=true
 	OOMKilledIsNotCapacity *bool `json:"oomKilledIsNotCapacity,omitempty"`
@@ -124,35 +130,40 @@ type AutoscalerHealth struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) > duration('0s') && duration(self) <= duration('1h')",messageExpression="'oomWindow is ' + self + ', it must be a duration of more than 0s and at most 1h, such as 30s or 5m'"
 	OOMWindow *metav1.Duration `json:"oomWindow,omitempty"`
-	// failingIsNotCapacity counts a replica of a new revision that fails as not ready, for every metric.
+	// failingIsNotCapacity counts a replica of a new revision that fails as not ready, for every metric: as idle where the
+	// others ask for more, as busy where they ask for less.
 	// +optional
 	// +kubebuilder:default=true
 	FailingIsNotCapacity *bool `json:"failingIsNotCapacity,omitempty"`
 	// neverReadyIsNotCapacity counts a replica that has never been ready as not ready, for every metric and whatever its
-	// age: what it burns at its start is not load.
+	// age: what it burns at its start is not load. It is idle where the others ask for more, and counts with what it uses
+	// where they ask for less.
 	// +optional
 	// +kubebuilder:default=true
 	NeverReadyIsNotCapacity *bool `json:"neverReadyIsNotCapacity,omitempty"`
 	// partialIsMissing counts a replica as missing where the sample of one of its containers is: the usage of the others
-	// beside the requests of all would look like less load than there is.
+	// beside the requests of all would look like less load than there is. That usage counts where even so the metric asks
+	// for more; where it asks for less the replica is busy.
 	// +optional
 	// +kubebuilder:default=true
 	PartialIsMissing *bool `json:"partialIsMissing,omitempty"`
-	// memorySettle is how long after a restart of a container the memory of its replica is not counted: it has not
-	// filled yet. 0s switches the rule off. 0s to 1h.
+	// memorySettle is how long after a restart of a container the memory of its replica is not trusted: it has not filled
+	// yet. It counts where even so the metric asks for more; where it asks for less the replica is busy. 0s switches the
+	// rule off. 0s to 1h.
 	// +optional
 	// +kubebuilder:default="2m"
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) <= duration('1h')",messageExpression="'memorySettle is ' + self + ', it must be a duration of 0s to 1h, such as 0s or 2m'"
 	MemorySettle *metav1.Duration `json:"memorySettle,omitempty"`
-	// holdOnFailingRollout keeps the number of replicas where it is, in both directions, while the replicas of a new
-	// revision fail.
+	// holdOnFailingRollout keeps the number of replicas where it is, in both directions, while at least as many replicas of
+	// a new revision fail as are ready. Load that grows meanwhile gets no replicas until the rollout is mended or taken
+	// back; minReplicas can still raise the number.
 	// +optional
 	// +kubebuilder:default=true
 	HoldOnFailingRollout *bool `json:"holdOnFailingRollout,omitempty"`
 	// holdScaleUpOnShortage asks for no more replicas while those that were asked for cannot be placed: no node has room
-	// for them, or a quota refuses them.
+	// for them, or a quota refuses them. Where nodes are added for replicas that wait, they are then added in smaller steps.
 	// +optional
 	// +kubebuilder:default=true
 	HoldScaleUpOnShortage *bool `json:"holdScaleUpOnShortage,omitempty"`

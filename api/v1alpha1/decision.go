@@ -56,16 +56,23 @@ type DecisionMetric struct {
 	// utilization in percent of the requests.
 	// +optional
 	Utilization int64 `json:"utilization,omitempty"`
+	// cpuPressure is the highest share of the last 10 s in which a counted replica waited for a CPU, in percent, with at
+	// most four decimals; only of cpu.
+	// +optional
+	CPUPressure string `json:"cpuPressure,omitempty"`
 	// withinTolerance is true where the ratio alone asked for no change.
 	// +optional
 	WithinTolerance bool `json:"withinTolerance,omitempty"`
-	// ready is the number of replicas that were counted in full.
+	// ready is the number of replicas whose usage stands for their load.
 	// +optional
 	Ready int32 `json:"ready,omitempty"`
-	// unready replicas are counted as if they used nothing, and never for scaling down.
+	// unready replicas are no capacity, or a health rule says so. Where the others ask for more they count as idle (an OOM
+	// killed one that is ready again with what it uses); where they ask for less, those of a health rule count as busy,
+	// those never ready with what they use, and the rest not at all.
 	// +optional
 	Unready *ReplicaNames `json:"unready,omitempty"`
-	// missing replicas have no usable sample.
+	// missing replicas have no sample, or one that a health rule does not trust. Where the metric asks for more they count
+	// as idle, or with what the sample has; where it asks for less, as busy.
 	// +optional
 	Missing *ReplicaNames `json:"missing,omitempty"`
 	// ignored replicas are not counted at all (deleted or failed).
@@ -113,6 +120,10 @@ type DecisionStep struct {
 	// reason is the rule that moved or held the number.
 	// +optional
 	Reason string `json:"reason,omitempty"`
+	// cause is the field, or the name of the object or metric, that moved or held the number: "maxReplicas", "schedule
+	// office-hours". Not given where nothing did.
+	// +optional
+	Cause string `json:"cause,omitempty"`
 	// message is one plain sentence.
 	// +optional
 	Message string `json:"message,omitempty"`

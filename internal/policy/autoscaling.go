@@ -27,6 +27,8 @@ const (
 	maxMemorySettle  = time.Hour
 	maxFallback      = 24 * time.Hour
 	maxQuery         = 4096 // characters
+	maxName          = 1024 // of a metric or an object
+	maxSelector      = 4096 // of a metric, as text
 	maxWindowSeconds = 3600
 	maxPeriodSeconds = 1800
 )

@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -266,12 +267,34 @@ func TestFaultsThatNoSchemaFindsAreNamed(t *testing.T) {
 			"metrics: [{type: ContainerResource, containerResource: {name: cpu, container: a_b, target: {type: Utilization, averageUtilization: 1}}}]",
 			`spec.metrics[0].containerResource.container: Invalid value: "a_b": must be the name of a container`,
 		},
+		// A status has each of these more than once, and must stay small enough to be written.
+		{
+			"metrics: [{type: Pods, pods: {metric: {name: " + strings.Repeat("a/", 513) + "}, target: {type: AverageValue, averageValue: 1}}}]",
+			"spec.metrics[0].pods.metric.name: Too long: may not be more than 1024",
+		},
+		{
+			"metrics: [{type: External, external: {metric: {name: a, selector: {matchExpressions: [{key: a, operator: In, values: [" +
+				strings.Join(manyValues(), ", ") + "]}]}}, target: {type: Value, value: 1}}}]",
+			"spec.metrics[0].external.metric.selector: Too long: may not be more than 4096",
+		},
+		{
+			"metrics: [{type: Object, object: {metric: {name: a}, describedObject: {apiVersion: " + strings.Repeat("a", 1025) + "/v1, kind: K, name: n}, target: {type: Value, value: 1}}}]",
+			"spec.metrics[0].object.describedObject.apiVersion: Too long: may not be more than 1024",
+		},
 	} {
 		_, err := ParseFile(strings.NewReader(autoscaler("  maxReplicas: 4\n  " + c.spec)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s:\n got %v\nwant %s", c.spec, err, c.want)
 		}
 	}
+}
+
+func manyValues() []string {
+	values := make([]string, 100)
+	for i := range values {
+		values[i] = strings.Repeat("v", 60) + strconv.Itoa(i)
+	}
+	return values
 }
 
 // The bounds in the CRD and those of the engine must not drift apart: what is at the bound of one is allowed by the other.

@@ -170,7 +170,9 @@ func readObject(m *autoscalingv2.ObjectMetricSource, at *field.Path) (hpa.Metric
 	o, object := &m.DescribedObject, at.Child("describedObject")
 	errs = append(errs, checkSegment(o.Kind, object.Child("kind"), "give the kind of the object, such as Ingress")...)
 	errs = append(errs, checkSegment(o.Name, object.Child("name"), "give the name of the object")...)
-	if _, err := schema.ParseGroupVersion(o.APIVersion); err != nil {
+	if len(o.APIVersion) > maxName {
+		errs = append(errs, field.TooLong(object.Child("apiVersion"), o.APIVersion, maxName))
+	} else if _, err := schema.ParseGroupVersion(o.APIVersion); err != nil {
 		errs = append(errs, field.Invalid(object.Child("apiVersion"), o.APIVersion, "must be a group and a version, such as networking.k8s.io/v1"))
 	}
 	source.Object = o.APIVersion + "/" + o.Kind + "/" + o.Name
@@ -211,14 +213,21 @@ func readIdentifier(of hpa.SourceType, id *autoscalingv2.MetricIdentifier, at *f
 			return out, append(errs, field.Invalid(at.Child("selector"), field.OmitValueType{}, err.Error()))
 		}
 		out.Selector = selector.String()
+		if len(out.Selector) > maxSelector {
+			errs = append(errs, field.TooLong(at.Child("selector"), out.Selector, maxSelector))
+		}
 	}
 	return out, errs
 }
 
-// checkSegment refuses what cannot be a part of the path of an API request.
+// checkSegment refuses what cannot be a part of the path of an API request, and what is so long that a status, which has
+// it more than once, could not be written.
 func checkSegment(name string, at *field.Path, needed string) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Required(at, needed)}
+	}
+	if len(name) > maxName {
+		return field.ErrorList{field.TooLong(at, name, maxName)}
 	}
 	var errs field.ErrorList
 	for _, problem := range content.IsPathSegmentName(name) {

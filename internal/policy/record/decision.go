@@ -18,13 +18,13 @@ func Decision(rec *hpa.Recommendation) *v1alpha1.Decision {
 		Reason: string(rec.Reason), Message: rec.Message,
 		Metrics: each(rec.Metrics, fromProposal),
 		Steps: each(rec.Steps, func(s *hpa.Step) v1alpha1.DecisionStep {
-			return v1alpha1.DecisionStep{Name: string(s.Name), Before: s.Before, After: s.After, Reason: string(s.Reason), Message: s.Message}
+			return v1alpha1.DecisionStep{Name: string(s.Name), Before: s.Before, After: s.After, Reason: string(s.Reason), Message: s.Message, Cause: s.Cause}
 		}),
 	}
 }
 
 // Recommendation returns the last decision that the status keeps, with its conditions; ok is false where there was none.
-// Ratios have at most four decimals then.
+// Ratios and pressures have at most four decimals then.
 func Recommendation(s *v1alpha1.AutoscalerStatus) (rec hpa.Recommendation, ok bool) {
 	d := s.LastDecision
 	if d == nil {
@@ -35,7 +35,7 @@ func Recommendation(s *v1alpha1.AutoscalerStatus) (rec hpa.Recommendation, ok bo
 		Reason: hpa.Reason(d.Reason), Message: d.Message,
 		Metrics: each(d.Metrics, toProposal),
 		Steps: each(d.Steps, func(s *v1alpha1.DecisionStep) hpa.Step {
-			return hpa.Step{Name: hpa.StepName(s.Name), Before: s.Before, After: s.After, Reason: hpa.Reason(s.Reason), Message: s.Message}
+			return hpa.Step{Name: hpa.StepName(s.Name), Before: s.Before, After: s.After, Reason: hpa.Reason(s.Reason), Message: s.Message, Cause: s.Cause}
 		}),
 	}
 	for _, c := range Conditions(s.Conditions) {
@@ -96,7 +96,7 @@ func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
 		Source: fromSource(m.Metric.Source), From: m.From, Type: string(m.Metric.Type), Target: m.Metric.Target,
 		Fallback: string(m.Fallback), LastGood: microOrNone(m.LastGood),
 		Replicas: m.Replicas, Ratio: decimal(m.Ratio), AdjustedRatio: decimal(m.AdjustedRatio),
-		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
+		Value: m.Value, Utilization: m.Utilization, CPUPressure: decimal(m.CPUPressure), WithinTolerance: m.WithinTolerance,
 		Ready: m.Ready, Unready: fromNames(m.Unready), Missing: fromNames(m.Missing), Ignored: fromNames(m.Ignored),
 		Error: m.Err, ErrorReason: m.ErrReason, Message: m.Message, OldestSample: microOrNone(m.Oldest),
 	}
@@ -107,7 +107,7 @@ func toProposal(m *v1alpha1.DecisionMetric) hpa.MetricProposal {
 		Metric: hpa.Metric{Source: toSource(&m.Source), Type: hpa.TargetType(m.Type), Target: m.Target},
 		From:   m.From, Fallback: hpa.FallbackType(m.Fallback), LastGood: timeOf(m.LastGood),
 		Replicas: m.Replicas, Ratio: ratio(m.Ratio), AdjustedRatio: ratio(m.AdjustedRatio),
-		Value: m.Value, Utilization: m.Utilization, WithinTolerance: m.WithinTolerance,
+		Value: m.Value, Utilization: m.Utilization, CPUPressure: ratio(m.CPUPressure), WithinTolerance: m.WithinTolerance,
 		Ready: m.Ready, Unready: toNames(m.Unready), Missing: toNames(m.Missing), Ignored: toNames(m.Ignored),
 		Err: m.Error, ErrReason: m.ErrorReason, Message: m.Message, Oldest: timeOf(m.OldestSample),
 	}

@@ -203,7 +203,7 @@ func decided() hpa.Recommendation {
 		Metrics: []hpa.MetricProposal{
 			{
 				Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}, Replicas: 5, Ratio: 2.075, AdjustedRatio: 1.3333,
-				Value: 83, Utilization: 83, Ready: 2, Unready: hpa.Names{Count: 1, First: []string{"web-1: crash loop"}},
+				Value: 83, Utilization: 83, CPUPressure: 35.25, Ready: 2, Unready: hpa.Names{Count: 1, First: []string{"web-1: crash loop"}},
 				Missing: hpa.Names{Count: 7}, Message: "cpu 83 %", From: "app /metrics", Oldest: oldest,
 			},
 			{
@@ -245,7 +245,7 @@ func decided() hpa.Recommendation {
 				Replicas: 4, Err: "no answer", ErrReason: "FailedGetExternalMetric", Fallback: hpa.FallbackLastGood, LastGood: oldest.Add(-time.Minute),
 			},
 		},
-		Steps: []hpa.Step{{Name: hpa.StepBounds, Before: 5, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "maximum"}},
+		Steps: []hpa.Step{{Name: hpa.StepBounds, Before: 5, After: 4, Reason: hpa.ReasonTooManyReplicas, Message: "maximum", Cause: "maxReplicas"}},
 		Conditions: []hpa.Condition{
 			{Type: v1alpha1.ConditionAbleToScale, Status: true, Reason: "ReadyForNewScale", Message: "ok"},
 			{Type: v1alpha1.ConditionScalingLimited, Status: true, Reason: "TooManyReplicas", Message: "capped"},
