@@ -195,14 +195,18 @@ func (l *line) wanted(next line, changed bool, every int64) bool {
 	return true
 }
 
-// turned ends a pass, and returns the autoscalers that are gone: those that were not in it, unless they have a period of their own that
-// explains it. A number that nobody decides is worse than none.
+// patience is how long an autoscaler may be left out of passes without being gone: a decision waits for sources that have not answered
+// yet, and a pass that has very many numbers to write leaves the rest for the next one.
+const patience = time.Minute
+
+// turned ends a pass, and returns the autoscalers that are gone: those that were in none for longer than patience, and than two periods of
+// their own. A number that nobody decides is worse than none.
 func (a *autoscalers) turned() (gone []cluster.Ref) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
 	for ref, s := range a.all {
-		if !s.passed && (s.period == 0 || now.Sub(s.touched) > 2*s.period) {
+		if !s.passed && now.Sub(s.touched) > max(patience, 2*s.period) {
 			gone = append(gone, ref)
 			delete(a.all, ref)
 		}
