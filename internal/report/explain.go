@@ -365,5 +365,10 @@ func (p *printer) conditions(list []hpa.Condition) {
 	}
 }
 
+// conflict is the type of the condition that says who else writes the number of replicas; False once that is over.
+const conflict = "Conflict"
+
 // wantedFalse reports whether the condition is False while all is well; most are True then.
-func wantedFalse(kind string) bool { return kind == hpa.ScalingLimited || kind == hpa.ScaledToZero }
+func wantedFalse(kind string) bool {
+	return kind == hpa.ScalingLimited || kind == hpa.ScaledToZero || kind == conflict
+}

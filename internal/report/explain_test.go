@@ -174,6 +174,26 @@ func crashing() *decisions.Entry {
 	}
 }
 
+func TestOnlyConditionsThatAreNotNormalAreShown(t *testing.T) {
+	t.Parallel()
+	normal := map[string]bool{
+		hpa.AbleToScale: true, hpa.ScalingActive: true, hpa.ScalingLimited: false, hpa.ScaledToZero: false,
+		"Accepted": true, "Conflict": false,
+	}
+	for kind, status := range normal {
+		for _, is := range []bool{status, !status} {
+			var out bytes.Buffer
+			a := Autoscaler{Conditions: []hpa.Condition{{Type: kind, Status: is, Reason: "Why", Message: "because"}}}
+			if err := Explain(&out, a, now); err != nil {
+				t.Fatal(err)
+			}
+			if shown := strings.Contains(out.String(), "because"); shown != (is != status) {
+				t.Errorf("%s %v is shown: %v", kind, is, shown)
+			}
+		}
+	}
+}
+
 func TestAnHPAIsShownBesideWhatItCannotSee(t *testing.T) {
 	t.Parallel()
 	h := native(crashing())
