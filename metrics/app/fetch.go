@@ -123,6 +123,9 @@ func (p *scraped) read(body []byte, contentType string, at time.Time, rateSpan t
 	}
 	restarted := p.restarted(proc)
 	p.at, p.cpu, p.start = at, proc.cpu, proc.start
+	if p.window.Newest().After(at) { // the clock went back; the window would refuse every reading until it has caught up
+		p.window = metrics.NewWindow(keep)
+	}
 	p.window.Add(proc.sample(at))
 	for name, tracks := range byName {
 		for _, t := range tracks {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -97,5 +98,28 @@ func TestScrapeOfNoServer(t *testing.T) {
 	}
 	if _, err := fetch(t, "http://[::1"); err == nil {
 		t.Error("an address that cannot be is no error")
+	}
+}
+
+func TestAClockThatGoesBackStopsTheUsageForTheSpanOnly(t *testing.T) {
+	s, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := target("a")
+	p := s.admit(&one)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	cpu := 0.0
+	for second := range 20 {
+		if second == 10 {
+			at = at.Add(-time.Hour)
+		}
+		at, cpu = at.Add(time.Second), cpu+0.5
+		if err := p.read(fmt.Appendf(make([]byte, 0, 64), "process_cpu_seconds_total %g\n", cpu), "text/plain", at, s.config.RateSpan); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if u, ok := s.CPU(pod("a"), one.Container, at); !ok || !u.OK() || u.CPUMilli != 500 {
+		t.Errorf("usage is %+v, want half a core", u)
 	}
 }
