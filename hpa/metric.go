@@ -47,7 +47,7 @@ type note struct {
 	// pressed is the replica with the highest CPU pressure.
 	pressed int32
 
-	unreadyList, missingList, ignoredList list
+	readyList, unreadyList, missingList, ignoredList list
 }
 
 // list is the first MaxNames replicas of a class.
@@ -59,6 +59,10 @@ type list struct {
 
 func (l *list) add(n *Names, replica int, w why) {
 	n.Count++
+	l.keep(replica, w)
+}
+
+func (l *list) keep(replica int, w why) {
 	if l.n < MaxNames {
 		l.index[l.n], l.why[l.n] = int32(replica), w
 		l.n++
@@ -288,6 +292,7 @@ func (d *Decider) walk(m *Metric, p *MetricProposal, n *note, t *tally, readings
 			p.see(n, r, u, i)
 		case capacityReady:
 			t.ready, t.usage, t.request = t.ready+1, add(t.usage, mul(u.Value, scale)), add(t.request, request)
+			n.readyList.keep(i, whyNone)
 			p.see(n, r, u, i)
 		}
 	}

@@ -141,11 +141,13 @@ type MetricProposal struct {
 	// rule counts so; Missing those without a sample, or with one that a health rule does not trust; Ignored those that
 	// are going or gone. Of Object, External and Prometheus only Ready counts, and only where the target is a Value;
 	// Unready then names those that a health rule keeps a place for.
-	Ready   int32  `json:"ready"`
-	Unready Names  `json:"unready,omitzero"`
-	Missing Names  `json:"missing,omitzero"`
-	Ignored Names  `json:"ignored,omitzero"`
-	Message string `json:"message"`
+	Ready int32 `json:"ready"`
+	// ReadyFirst names the first MaxNames of the ready replicas.
+	ReadyFirst []string `json:"readyFirst,omitempty"`
+	Unready    Names    `json:"unready,omitzero"`
+	Missing    Names    `json:"missing,omitzero"`
+	Ignored    Names    `json:"ignored,omitzero"`
+	Message    string   `json:"message"`
 	// Oldest is the time of the oldest sample that was used.
 	Oldest time.Time `json:"oldest,omitzero"`
 }

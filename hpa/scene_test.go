@@ -238,6 +238,9 @@ func describe(rec hpa.Recommendation, _ hpa.History) string {
 			b.WriteString("\n")
 		}
 		fmt.Fprintf(&b, "  ready %d", m.Ready)
+		if len(m.ReadyFirst) > 0 {
+			fmt.Fprintf(&b, " [%s]", strings.Join(m.ReadyFirst, "; "))
+		}
 		for _, n := range []struct {
 			what string
 			hpa.Names

@@ -61,6 +61,7 @@ func (d *Decider) ofReady(p *MetricProposal, n *note) {
 		r := &d.obs.Replicas[i]
 		if r.isReady() && r.Phase == cluster.PhaseRunning {
 			ready++
+			n.readyList.keep(i, whyNone)
 			continue
 		}
 		if r.Deleting || r.Phase == cluster.PhaseFailed {

@@ -34,6 +34,7 @@ func (d *Decider) Explain() *Recommendation {
 
 func (d *Decider) explainMetric(i int) {
 	p, n := &d.metrics[i], &d.notes[i]
+	p.ReadyFirst = d.readyNames(&n.readyList)
 	p.Unready.First = d.names(p, n, &n.unreadyList)
 	p.Missing.First = d.names(p, n, &n.missingList)
 	p.Ignored.First = d.names(p, n, &n.ignoredList)
@@ -52,6 +53,18 @@ func (d *Decider) explainMetric(i int) {
 
 // pressureWorthAWord is where CPU pressure is named: a task that waits a tenth of its time is slowed down noticeably.
 const pressureWorthAWord = 10
+
+// readyNames names the replicas of a list whose class needs no reason.
+func (d *Decider) readyNames(l *list) []string {
+	if l.n == 0 {
+		return nil
+	}
+	all := make([]string, l.n)
+	for k := range all {
+		all[k] = d.obs.Replicas[l.index[k]].Name
+	}
+	return all
+}
 
 // names names the replicas of a list.
 func (d *Decider) names(p *MetricProposal, n *note, l *list) []string {

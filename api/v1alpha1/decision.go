@@ -66,6 +66,10 @@ type DecisionMetric struct {
 	// ready is the number of replicas whose usage stands for their load.
 	// +optional
 	Ready int32 `json:"ready,omitempty"`
+	// readyFirst names the first few of them.
+	// +optional
+	// +listType=atomic
+	ReadyFirst []string `json:"readyFirst,omitempty"`
 	// unready replicas are no capacity, or a health rule says so. Where the others ask for more they count as idle (an OOM
 	// killed one that is ready again with what it uses); where they ask for less, those of a health rule count as busy,
 	// those never ready with what they use, and the rest not at all.

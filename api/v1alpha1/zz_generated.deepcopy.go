@@ -391,6 +391,11 @@ func (in *Decision) DeepCopy() *Decision {
 func (in *DecisionMetric) DeepCopyInto(out *DecisionMetric) {
 	*out = *in
 	out.Source = in.Source
+	if in.ReadyFirst != nil {
+		in, out := &in.ReadyFirst, &out.ReadyFirst
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Unready != nil {
 		in, out := &in.Unready, &out.Unready
 		*out = new(ReplicaNames)

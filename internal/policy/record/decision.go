@@ -97,7 +97,7 @@ func fromProposal(m *hpa.MetricProposal) v1alpha1.DecisionMetric {
 		Fallback: string(m.Fallback), LastGood: microOrNone(m.LastGood),
 		Replicas: m.Replicas, Ratio: decimal(m.Ratio), AdjustedRatio: decimal(m.AdjustedRatio),
 		Value: m.Value, Utilization: m.Utilization, CPUPressure: decimal(m.CPUPressure), WithinTolerance: m.WithinTolerance,
-		Ready: m.Ready, Unready: fromNames(m.Unready), Missing: fromNames(m.Missing), Ignored: fromNames(m.Ignored),
+		Ready: m.Ready, ReadyFirst: m.ReadyFirst, Unready: fromNames(m.Unready), Missing: fromNames(m.Missing), Ignored: fromNames(m.Ignored),
 		Error: m.Err, ErrorReason: m.ErrReason, Message: m.Message, OldestSample: microOrNone(m.Oldest),
 	}
 }
@@ -108,7 +108,7 @@ func toProposal(m *v1alpha1.DecisionMetric) hpa.MetricProposal {
 		From:   m.From, Fallback: hpa.FallbackType(m.Fallback), LastGood: timeOf(m.LastGood),
 		Replicas: m.Replicas, Ratio: ratio(m.Ratio), AdjustedRatio: ratio(m.AdjustedRatio),
 		Value: m.Value, Utilization: m.Utilization, CPUPressure: ratio(m.CPUPressure), WithinTolerance: m.WithinTolerance,
-		Ready: m.Ready, Unready: toNames(m.Unready), Missing: toNames(m.Missing), Ignored: toNames(m.Ignored),
+		Ready: m.Ready, ReadyFirst: m.ReadyFirst, Unready: toNames(m.Unready), Missing: toNames(m.Missing), Ignored: toNames(m.Ignored),
 		Err: m.Error, ErrReason: m.ErrorReason, Message: m.Message, Oldest: timeOf(m.OldestSample),
 	}
 }

@@ -203,7 +203,7 @@ func decided() hpa.Recommendation {
 		Metrics: []hpa.MetricProposal{
 			{
 				Metric: hpa.Metric{Source: hpa.OfResource(hpa.CPU), Type: hpa.Utilization, Target: 40}, Replicas: 5, Ratio: 2.075, AdjustedRatio: 1.3333,
-				Value: 83, Utilization: 83, CPUPressure: 35.25, Ready: 2, Unready: hpa.Names{Count: 1, First: []string{"web-1: crash loop"}},
+				Value: 83, Utilization: 83, CPUPressure: 35.25, Ready: 2, ReadyFirst: []string{"web-2", "web-3"}, Unready: hpa.Names{Count: 1, First: []string{"web-1: crash loop"}},
 				Missing: hpa.Names{Count: 7}, Message: "cpu 83 %", From: "app /metrics", Oldest: oldest,
 			},
 			{
