@@ -321,6 +321,39 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What nobody has asked for until now is about to be known; what is not there is not waited for.
+func TestPending(t *testing.T) {
+	scraper, err := app.New(app.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	paged, bare := pod("a", "web"), pod("b", "web")
+	paged.Page = &app.Page{Scheme: "http", Path: "/metrics", Port: 9000}
+	perPod := hpa.Source{Type: hpa.FromPods, Name: "hits"}
+	for name, tc := range map[string]struct {
+		pod    *view.Pod
+		source hpa.Source
+		native bool
+		want   bool
+	}{
+		"a page that was never read":   {paged, perPod, false, true},
+		"no page":                      {bare, perPod, false, false},
+		"a page that is not looked at": {paged, perPod, true, false},
+		"a query without a server":     {paged, hpa.Source{Type: hpa.FromPrometheus, Name: "up"}, false, false},
+		"usage":                        {paged, hpa.OfResource(hpa.CPU), false, false},
+	} {
+		s, err := New(Config{Store: newStore(t), App: scraper})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := Ask{Namespace: "shop", Metrics: []hpa.Metric{{Source: tc.source}}, Pods: []*view.Pod{tc.pod}, Native: tc.native}
+		s.Read(&ask, make([]hpa.Replica, 1), noon)
+		if ask.Pending != tc.want {
+			t.Errorf("%s: pending is %v", name, ask.Pending)
+		}
+	}
+}
+
 // BenchmarkRead1000 is the cost of the usage of a thousand pods of two containers, of which each has a page.
 func BenchmarkRead1000(b *testing.B) {
 	store := newStore(b)

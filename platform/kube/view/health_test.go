@@ -256,6 +256,20 @@ func TestRolloutOfAStatefulSet(t *testing.T) {
 	if r.Failing(s.Pods[0]) != "" {
 		t.Error("a replica of the old revision fails as a new one")
 	}
+	// The replica with the smallest ordinal comes last, and fails.
+	db.Status.UpdatedReplicas = 2
+	s = sources(t, db, pod("db-0", "db-2", corev1.ConditionFalse, 3), pod("db-1", "db-2", corev1.ConditionTrue, 0))
+	r = RolloutOf(s.Owners[0], nil)
+	if got := r.Describe(s.Pods); got == nil || got.New != 2 || got.Ready != 1 || got.Failing == "" {
+		t.Errorf("a rollout whose last replica fails is %+v", got)
+	}
+	kept := db.DeepCopy()
+	kept.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: new(int32(1))}
+	kept.Status.UpdatedReplicas = 1
+	s = sources(t, kept)
+	if r := RolloutOf(s.Owners[0], nil); r.Describe(nil) != nil {
+		t.Errorf("a rollout that has reached its partition is %+v", r)
+	}
 	db.Status.CurrentRevision = "db-2"
 	s = sources(t, db)
 	if r := RolloutOf(s.Owners[0], nil); r.Describe(nil) != nil {

@@ -104,8 +104,10 @@ func (r *Records) statefulSet(s *appsv1.StatefulSet) *Owner {
 	if u := s.Spec.UpdateStrategy.RollingUpdate; u != nil && u.Partition != nil {
 		kept = *u.Partition
 	}
-	out.RollingOut = s.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType &&
-		s.Status.UpdateRevision != s.Status.CurrentRevision && s.Status.UpdatedReplicas < out.Desired-kept
+	coming := s.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType && s.Status.UpdateRevision != s.Status.CurrentRevision
+	out.RollingOut = coming && s.Status.UpdatedReplicas < out.Desired-kept
+	// The last replica has the new revision before it is ready; only then is it the current one.
+	out.Unfinished = coming && kept <= 0
 	return out
 }
 

@@ -106,8 +106,9 @@ type Owner struct {
 	Number int64
 	// RollingOut is true where the object itself says so: a StatefulSet or a DaemonSet. For a Deployment see its ReplicaSets.
 	RollingOut bool
-	// ProgressedAt is when a Deployment's rollout last got ahead. Unfinished is true while its newest revision is not
-	// available in full for the first time, Late once it has not got ahead within its progress deadline.
+	// ProgressedAt is when a Deployment's rollout last got ahead. Unfinished is true while the newest revision of a
+	// Deployment, or of a StatefulSet without a partition, is not available in full for the first time; Late is true once
+	// a Deployment's has not got ahead within its progress deadline.
 	ProgressedAt     time.Time
 	Unfinished, Late bool
 	// Refused is the API server's answer while a ReplicaSet's pods, or those of a Deployment's ReplicaSet, are refused.

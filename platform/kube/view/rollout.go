@@ -18,7 +18,8 @@ type Rollout struct {
 }
 
 // RolloutOf returns the rollout of a Deployment, whose ReplicaSets must be given, or of a StatefulSet. A Deployment's is
-// under way until every replica was available in the newest revision once, or while an old ReplicaSet has replicas.
+// under way until every replica was available in the newest revision once, or while an old ReplicaSet has replicas; a
+// StatefulSet's until every replica above its partition has the newest revision, and is ready where there is no partition.
 func RolloutOf(top *Owner, sets []*Owner) Rollout {
 	switch top.Kind {
 	case cluster.KindDeployment:
@@ -30,7 +31,7 @@ func RolloutOf(top *Owner, sets []*Owner) Rollout {
 			return Rollout{Revision: sets[0].Revision, controller: sets[0].UID, late: top.Late}
 		}
 	case cluster.KindStatefulSet:
-		if top.RollingOut {
+		if top.RollingOut || top.Unfinished {
 			return Rollout{Revision: top.Revision, hash: top.Revision}
 		}
 	}
