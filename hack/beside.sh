@@ -73,6 +73,7 @@ again() { # [--mounts] COMPONENT FLAG...: starts it anew with these flags behind
   "$lab" stop "$component"
   # It ends with the lab, like everything in the lab's network.
   setsid "$lab" enter "${enter[@]}" "${argv[@]}" "$@" >>"$state/logs/$component.log" 2>&1 </dev/null &
+  disown
   echo "$component runs with $*"
 }
 

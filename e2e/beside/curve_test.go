@@ -5,6 +5,7 @@ package beside
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ type remark struct {
 	at time.Time
 }
 
-// sample is what metrics-server said of a pod at a time.
+// sample is what metrics-server said of a pod from a time on.
 type sample struct {
 	T          float64          `json:"t"`
 	Pod        string           `json:"pod"`
@@ -95,6 +96,7 @@ func (c *curve) note(obj any) {
 // listen writes down, until the context ends, what the side's autoscaler says and, beside the native controller, what
 // metrics-server tells it.
 func (c *curve) listen(ctx context.Context, s *side) {
+	known := map[string]map[string]usage{}
 	for pause(ctx, 2*time.Second) {
 		now := time.Now()
 		if u, says, err := s.judged(ctx); err == nil {
@@ -114,8 +116,11 @@ func (c *curve) listen(ctx context.Context, s *side) {
 		}
 		c.mu.Lock()
 		for pod, of := range found {
-			c.Samples = append(c.Samples, sample{Pod: pod, Containers: of, at: now})
+			if !maps.Equal(known[pod], of) {
+				c.Samples = append(c.Samples, sample{Pod: pod, Containers: of, at: now})
+			}
 		}
+		known = found
 		c.mu.Unlock()
 	}
 }
