@@ -96,21 +96,21 @@ type Pause struct {
 type HealthPolicy struct {
 	// HoldOnIncident keeps the number of replicas from going down while the workload has an open incident. Max is
 	// still enforced.
-	HoldOnIncident bool `json:"holdOnIncident"`
+	HoldOnIncident bool `json:"holdScaleDownOnIncident"`
 	// CrashLoopIsNoCapacity counts a replica in a crash loop as not ready, for every metric and whatever its age.
-	CrashLoopIsNoCapacity bool `json:"crashLoopIsNoCapacity"`
+	CrashLoopIsNoCapacity bool `json:"crashLoopIsNotCapacity"`
 	// OOMKilledIsNoCapacity counts a replica with an OOM kill less than OOMWindow ago as not ready, for every metric: it
 	// starts anew with little usage, which is no sign of little load. Once it is ready again, what it uses is load and
 	// counts where the metric asks for more: a workload whose every replica was killed under load can still grow.
 	// OOMWindow: default 5 m, at most 1 h.
-	OOMKilledIsNoCapacity bool          `json:"oomKilledIsNoCapacity"`
+	OOMKilledIsNoCapacity bool          `json:"oomKilledIsNotCapacity"`
 	OOMWindow             time.Duration `json:"oomWindow"`
 	// FailingIsNoCapacity counts a replica of a new revision that fails (Replica.Failing) as not ready, for every metric.
-	FailingIsNoCapacity bool `json:"failingIsNoCapacity"`
+	FailingIsNoCapacity bool `json:"failingIsNotCapacity"`
 	// NeverReadyIsNoCapacity counts a replica that has never been ready as not ready, for every metric and whatever its
 	// age: what it burns at its start is not load. It has had no load either, so where the metric asks for less it counts
 	// with what it uses, as in Kubernetes.
-	NeverReadyIsNoCapacity bool `json:"neverReadyIsNoCapacity"`
+	NeverReadyIsNoCapacity bool `json:"neverReadyIsNotCapacity"`
 	// PartialIsMissing counts a replica as missing where the sample of one of its containers is: the sum over the others
 	// beside the requests of all would look like less load than there is. Where even that sum asks for more, it counts.
 	PartialIsMissing bool `json:"partialIsMissing"`
@@ -124,7 +124,7 @@ type HealthPolicy struct {
 	HoldOnFailingRollout bool `json:"holdOnFailingRollout"`
 	// HoldOnShortage asks for no more replicas while those that were asked for cannot be placed (Observation.Shortage).
 	// What it costs: an autoscaler of nodes, which adds them for replicas that wait, sees only those that wait now.
-	HoldOnShortage bool `json:"holdOnShortage"`
+	HoldOnShortage bool `json:"holdScaleUpOnShortage"`
 }
 
 // Behavior limits how fast the number of replicas changes. A nil direction has its defaults.

@@ -116,8 +116,11 @@ func (a *App) Run(ctx context.Context) error {
 		"identity", a.identity, "address", a.Addr())
 	// The journal outlives the loops, so that their last lines are written.
 	journalCtx, endJournal := context.WithCancel(context.WithoutCancel(ctx))
-	journalEnded := make(chan error, 1)
-	go func() { journalEnded <- a.journal.Run(journalCtx, a.out) }()
+	journalEnded := make(chan struct{})
+	go func() {
+		defer close(journalEnded)
+		a.journal.Run(journalCtx, a.out, a.log)
+	}()
 
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.http.serve(gctx) })
@@ -129,7 +132,8 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	err = errors.Join(err, a.stop(grace))
 	endJournal()
-	err = errors.Join(err, <-journalEnded, a.out.Close())
+	<-journalEnded
+	err = errors.Join(err, a.out.Close())
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil // it was asked to end
 	}
@@ -180,11 +184,30 @@ func openJournal(path string, stdout io.Writer) (io.WriteCloser, error) {
 	case "-":
 		return keepOpen{stdout}, nil
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open journal.path: %w", err)
 	}
+	if err := endLine(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("open journal.path: %w", err), f.Close())
+	}
 	return f, nil
+}
+
+// endLine ends the last line where a controller was killed in the middle of it, so that it spoils no more than itself.
+func endLine(f *os.File) error {
+	stat, err := f.Stat()
+	if err != nil || !stat.Mode().IsRegular() || stat.Size() == 0 {
+		return err //nolint:wrapcheck // the caller does
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, stat.Size()-1); err != nil {
+		return err //nolint:wrapcheck // the caller does
+	}
+	if last[0] != '\n' {
+		_, err = f.WriteString("\n")
+	}
+	return err //nolint:wrapcheck // the caller does
 }
 
 type keepOpen struct{ io.Writer }

@@ -203,3 +203,27 @@ func TestAStandbyNamesTheLeaderInsteadOfDecisions(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A controller that was killed in the middle of a line leaves a torn one; the next one's lines do not go behind it.
+func TestTheJournalGoesOnBehindATornLine(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.jsonl")
+	for _, step := range []struct{ before, want string }{{"", "x"}, {"{}\n", "{}\nx"}, {`{"torn`, "{\"torn\nx"}} {
+		if err := os.WriteFile(path, []byte(step.before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := openJournal(path, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(out, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := out.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != step.want {
+			t.Errorf("after %q the file has %q (%v), want %q", step.before, got, err, step.want)
+		}
+	}
+}

@@ -66,7 +66,7 @@ type Local struct {
 	running sync.WaitGroup
 
 	endJournal context.CancelFunc
-	journaled  chan error
+	journaled  chan struct{}
 }
 
 var _ Stage = (*Local)(nil)
@@ -154,8 +154,11 @@ func (l *Local) Start(ctx context.Context) error {
 	life := context.WithoutCancel(ctx)
 	var writing context.Context
 	writing, l.endJournal = context.WithCancel(life)
-	l.journaled = make(chan error, 1)
-	go func() { l.journaled <- l.journal.Run(writing, out) }()
+	l.journaled = make(chan struct{})
+	go func() {
+		defer close(l.journaled)
+		l.journal.Run(writing, out, l.opts.Log)
+	}()
 
 	var acting context.Context
 	acting, l.stop = context.WithCancel(life)
@@ -177,7 +180,7 @@ func (l *Local) Stop(ctx context.Context) error {
 	err := l.platform.Stop(ctx)
 	if l.endJournal != nil {
 		l.endJournal()
-		err = errors.Join(err, <-l.journaled)
+		<-l.journaled
 	}
 	if l.out != nil {
 		err = errors.Join(err, l.out.Close())

@@ -6,11 +6,10 @@
 package journal
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -114,37 +113,58 @@ func (w *Writer) Dropped() int64 {
 }
 
 // Run writes queued records to out until ctx is done, and then what is left in the queue. A record that has no JSON (a time
-// beyond the year 9999, or a number that is none) is dropped and counted. It returns the first error of out; after that
-// everything is dropped. Call it once.
-func (w *Writer) Run(ctx context.Context, out io.Writer) error {
-	buf := bufio.NewWriter(out)
-	put := func(r Record) error {
-		line, err := json.Marshal(r)
-		if err != nil {
-			w.dropped.Add(1)
-		} else if _, err := buf.Write(append(line, '\n')); err != nil {
-			return fmt.Errorf("write journal: %w", err)
-		}
-		if len(w.queue) == 0 { // nothing more is waiting: let readers see the line
-			if err := buf.Flush(); err != nil {
-				return fmt.Errorf("write journal: %w", err)
-			}
-		}
-		return nil
-	}
+// beyond the year 9999, or a number that is none) is dropped and counted, and so is one that out does not take; the log
+// says when that begins and when it is over. Call it once.
+func (w *Writer) Run(ctx context.Context, out io.Writer, log *slog.Logger) {
+	l := lines{out: out, log: log}
 	for {
 		select {
 		case r := <-w.queue:
-			if err := put(r); err != nil {
-				return err
-			}
+			w.put(ctx, &l, &r)
 		case <-ctx.Done():
 			for len(w.queue) > 0 {
-				if err := put(<-w.queue); err != nil {
-					return err
-				}
+				r := <-w.queue
+				w.put(ctx, &l, &r)
 			}
-			return buf.Flush()
+			return
 		}
 	}
+}
+
+func (w *Writer) put(ctx context.Context, l *lines, r *Record) {
+	text, err := json.Marshal(r)
+	if err != nil || !l.write(ctx, text) {
+		w.dropped.Add(1)
+	}
+}
+
+// lines writes one line at a time, so that readers see it at once and a disk that is full for a while costs no more than the
+// lines of that time.
+type lines struct {
+	out io.Writer
+	log *slog.Logger
+	// torn is true after a line of which only a part was written, failing after one that was not written.
+	torn, failing bool
+}
+
+// write reports whether the line was written.
+func (l *lines) write(ctx context.Context, text []byte) bool {
+	line := make([]byte, 0, len(text)+2)
+	if l.torn {
+		line = append(line, '\n') // what was torn spoils no more than itself
+	}
+	n, err := l.out.Write(append(append(line, text...), '\n'))
+	if err != nil {
+		l.torn = l.torn || n > 0
+		if !l.failing {
+			l.log.ErrorContext(ctx, "journal cannot be written, lines are dropped until it can", "error", err)
+		}
+		l.failing = true
+		return false
+	}
+	if l.failing {
+		l.log.InfoContext(ctx, "journal is written again")
+	}
+	l.torn, l.failing = false, false
+	return true
 }

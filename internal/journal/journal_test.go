@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,8 +23,11 @@ func TestEveryRecordIsOneJSONLineInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, out := New(), &bytes.Buffer{}
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- w.Run(ctx, out) }()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			w.Run(ctx, out, slog.New(slog.DiscardHandler))
+		}()
 		for _, n := range []string{"a", "b", "c"} {
 			w.Write(record(n))
 		}
@@ -33,9 +37,7 @@ func TestEveryRecordIsOneJSONLineInOrder(t *testing.T) {
 		}
 		w.Write(record("d"))
 		cancel()
-		if err := <-ended; err != nil {
-			t.Fatal(err)
-		}
+		<-ended
 		var names []string
 		for line := range strings.Lines(out.String()) {
 			var r Record
@@ -80,20 +82,54 @@ func TestARecordWithoutJSONIsDroppedAloneAndCounted(t *testing.T) {
 	bad.Decision.Recommendation.At = time.Date(33658, 1, 1, 0, 0, 0, 0, time.UTC)
 	w.Write(bad)
 	w.Write(record("b"))
-	if err := w.Run(ctx, out); err != nil || w.Dropped() != 1 || strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), `"b"`) {
-		t.Errorf("error %v, dropped %d, wrote %q; want the one line that can be written", err, w.Dropped(), out.String())
+	w.Run(ctx, out, slog.New(slog.DiscardHandler))
+	if w.Dropped() != 1 || strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), `"b"`) {
+		t.Errorf("dropped %d, wrote %q; want the one line that can be written", w.Dropped(), out.String())
 	}
 }
 
-type broken struct{}
+// full is a disk that takes only a part of the first line, none of the second, and is mended then.
+type full struct {
+	bytes.Buffer
+	writes int
+}
 
-func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+func (f *full) Write(line []byte) (int, error) {
+	f.writes++
+	switch f.writes {
+	case 1:
+		n, _ := f.Buffer.Write(line[:10])
+		return n, errors.New("disk full")
+	case 2:
+		return 0, errors.New("disk full")
+	}
+	return f.Buffer.Write(line)
+}
 
-func TestAnErrorOfTheFileEndsTheRun(t *testing.T) {
+func TestADiskThatIsFullForAWhileCostsTheLinesOfThatWhile(t *testing.T) {
 	t.Parallel()
-	w := New()
-	w.Write(record("x"))
-	if err := w.Run(t.Context(), broken{}); err == nil || !strings.Contains(err.Error(), "disk full") {
-		t.Errorf("error %v, want the disk's", err)
+	w, out, log := New(), &full{}, &bytes.Buffer{}
+	for _, n := range []string{"torn", "lost", "kept", "last"} {
+		r := record(n)
+		r.Time = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		w.Write(r)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.Run(ctx, out, slog.New(slog.NewTextHandler(log, nil)))
+	var names []string
+	faults := 0
+	for r, err := range Read(strings.NewReader(out.String())) {
+		if err != nil {
+			faults++
+			continue
+		}
+		names = append(names, r.Subject.Name)
+	}
+	if strings.Join(names, " ") != "kept last" || faults != 1 || w.Dropped() != 2 {
+		t.Errorf("%v can be read, %d lines cannot, %d were dropped: want kept and last, 1, 2\n%s", names, faults, w.Dropped(), out.String())
+	}
+	if n := strings.Count(log.String(), "level="); n != 2 || !strings.Contains(log.String(), "disk full") {
+		t.Errorf("the log has %d lines, want one for the beginning and one for the end:\n%s", n, log.String())
 	}
 }

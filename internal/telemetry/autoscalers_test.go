@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -38,13 +39,14 @@ func recorded(t *testing.T, every int, f func(r *recording)) {
 		j := journal.New()
 		r.Telemetry = New(r.reg, j, every, "v1")
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- j.Run(ctx, r.out) }()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			j.Run(ctx, r.out, slog.New(slog.DiscardHandler))
+		}()
 		r.end = func() {
 			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+			<-ended
 		}
 		f(r)
 		r.end()

@@ -137,7 +137,7 @@ func (p *Platform) observed(out *hpa.Replica, pod *view.Pod, rollout *view.Rollo
 	*out = hpa.Replica{
 		Name: r.Name, Phase: r.Phase, Deleting: r.Deleting(), StartedAt: r.StartedAt,
 		Ready: r.Ready, ReadyKnown: pod.ReadyKnown, ReadySince: r.ReadySince, ReadyUnknown: pod.ReadyUnknown,
-		NeverReady: pod.NeverReady, CrashLooping: r.CrashLooping(), RestartedAt: pod.RestartedAt, Failing: rollout.Failing(pod),
+		NeverReady: pod.NeverReady, CrashLooping: pod.Looping, RestartedAt: pod.RestartedAt, Failing: rollout.Failing(pod),
 		OOMKilledAt: pod.OOMKilledAt,
 	}
 	for i := range r.Containers { // the kernel's counters also know of kills that the container has survived

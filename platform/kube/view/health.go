@@ -21,10 +21,41 @@ func neverReady(p *Pod) bool {
 	return p.ReadyKnown && !r.Ready && !p.ReadyUnknown && r.ReadySince.Sub(r.StartedAt) <= bornUnready
 }
 
-// oomKilledAt returns the last OOM kill that the containers' states show. One whose time is not known does not count.
+// looping reports whether a container of the pod has failed and is in the back-off of a crash loop, or runs again and the
+// pod has not been ready since: between two crashes of a loop the container runs, idles and is counted by Kubernetes, because
+// it was ready once. A pod that was ready in the present life of all its containers is in no loop, whatever it is now.
+func looping(p *Pod) bool {
+	r := &p.Replica
+	if r.CrashLooping() {
+		return true
+	}
+	if r.Ready || !p.ReadyKnown || p.ReadyUnknown {
+		return false
+	}
+	for i := range r.Containers {
+		c := &r.Containers[i]
+		if c.Kind != cluster.ContainerMain && c.Kind != cluster.ContainerSidecar {
+			continue
+		}
+		if d := c.LatestDeath(); d == nil || d.ExitCode == 0 {
+			continue
+		}
+		// The kubelet may start the container before it has written that the pod is not ready.
+		if c.State != cluster.StateRunning || !c.StartedAt.Before(r.ReadySince.Add(-bornUnready)) {
+			return true
+		}
+	}
+	return false
+}
+
+// oomKilledAt returns the last OOM kill that the states of main containers and sidecars show. One whose time is not known
+// does not count.
 func oomKilledAt(containers []cluster.Container) time.Time {
 	var at time.Time
 	for i := range containers {
+		if k := containers[i].Kind; k != cluster.ContainerMain && k != cluster.ContainerSidecar {
+			continue // an init container's does not empty what serves
+		}
 		for _, t := range []*cluster.Termination{containers[i].Terminated, containers[i].Last} {
 			if t != nil && t.Reason == cluster.ReasonOOMKilled && t.FinishedAt.After(at) {
 				at = t.FinishedAt

@@ -52,6 +52,38 @@ func TestNeverReady(t *testing.T) {
 	}
 }
 
+func TestLooping(t *testing.T) {
+	running := func(at time.Duration) corev1.ContainerState {
+		return corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(noon.Add(at))}}
+	}
+	died := func(code int32) corev1.ContainerState {
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, FinishedAt: metav1.NewTime(noon.Add(time.Hour))}}
+	}
+	waits := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: cluster.ReasonCrashLoopBackOff}}
+	for name, tc := range map[string]struct {
+		ready    corev1.ConditionStatus
+		since    time.Duration // of the condition
+		now, was corev1.ContainerState
+		want     bool
+	}{
+		"in the back-off":                             {corev1.ConditionFalse, time.Hour, waits, died(1), true},
+		"runs again, and was not ready since":         {corev1.ConditionFalse, time.Hour, running(time.Hour + time.Second), died(1), true},
+		"the same, started before that was written":   {corev1.ConditionFalse, time.Hour, running(time.Hour - 2*time.Second), died(1), true},
+		"has just died":                               {corev1.ConditionFalse, time.Hour, died(1), corev1.ContainerState{}, true},
+		"runs again and was ready since":              {corev1.ConditionFalse, 2 * time.Hour, running(time.Hour), died(1), false},
+		"runs again and is ready":                     {corev1.ConditionTrue, time.Hour + time.Minute, running(time.Hour), died(1), false},
+		"runs again, and nobody knows of a readiness": {corev1.ConditionUnknown, time.Hour, running(time.Hour), died(1), false},
+		"had finished, and runs again":                {corev1.ConditionFalse, time.Hour, running(time.Hour), died(0), false},
+		"has never died, and hangs":                   {corev1.ConditionFalse, time.Hour, running(0), corev1.ContainerState{}, false},
+	} {
+		p := born("a", tc.ready, tc.since)
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: p.Spec.Containers[0].Name, State: tc.now, LastTerminationState: tc.was, RestartCount: 1}}
+		if got := NewRecords().Pod(p).Looping; got != tc.want {
+			t.Errorf("%s: looping is %v", name, got)
+		}
+	}
+}
+
 func TestRestartsAndKills(t *testing.T) {
 	death := func(reason string, begin, end time.Duration) corev1.ContainerState {
 		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{

@@ -38,7 +38,7 @@ func (r *Records) Pod(p *corev1.Pod) *Pod {
 	r.conditions(rec, p.Status.Conditions)
 	rec.Replica.Containers = r.containers(p)
 	rec.Measured = measured(p.Spec.RestartPolicy, rec.Replica.Containers)
-	rec.NeverReady = neverReady(rec)
+	rec.NeverReady, rec.Looping = neverReady(rec), looping(rec)
 	rec.OOMKilledAt, rec.RestartedAt = oomKilledAt(rec.Replica.Containers), restartedAt(rec.Replica.Containers)
 	return rec
 }

@@ -44,6 +44,9 @@ type Pod struct {
 	ReadyUnknown bool
 	// NeverReady is true where the status shows that the pod has never been ready.
 	NeverReady bool
+	// Looping is true where a container has failed and the pod has not been ready since: in the back-off of a crash loop, or
+	// between two of its crashes.
+	Looping bool
 	// OOMKilledAt is the last OOM kill of a container that the status shows, RestartedAt the last start of a container after
 	// its first; zero: none.
 	OOMKilledAt, RestartedAt time.Time
