@@ -25,7 +25,6 @@ import (
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/control"
-	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/metrics/app"
 	"github.com/homeostat/homeostat/metrics/promql"
 	"github.com/homeostat/homeostat/platform/kube/internal/apitest"
