@@ -39,6 +39,8 @@ func For(h *autoscalingv2.HorizontalPodAutoscaler) Plan {
 		Spec:       policy.FromHPA(&h.Spec),
 	}
 	p := Plan{Autoscaler: a, Blocked: blocked(h)}
+	health, invalid := policy.HealthOff(h.Annotations[policy.HealthOffAnnotation])
+	a.Spec.Health = health
 	var left []string
 	a.Labels, left = carried(h.Labels, "labels", left)
 	a.Annotations, left = carried(h.Annotations, "annotations", left)
@@ -57,7 +59,9 @@ func For(h *autoscalingv2.HorizontalPodAutoscaler) Plan {
 			"spec.timing and spec.behavior",
 		"what the HPA remembers cannot be read: stabilization windows begin with the present number of replicas, rate limits with none used up",
 	)
-	_, p.Invalid = policy.Autoscaling(&a.Spec)
+	if p.Invalid = invalid; invalid == nil {
+		_, p.Invalid = policy.Autoscaling(&a.Spec)
+	}
 	return p
 }
 

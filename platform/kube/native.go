@@ -156,7 +156,7 @@ func (n *natives) of(uid string) *nativeEntry {
 	return e
 }
 
-// rule returns what the spec means, with every health rule on.
+// rule returns what the spec means, with every health rule on that its annotation does not switch off.
 func (n *natives) rule(h *view.NativeHPA) scalingRule {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -167,7 +167,10 @@ func (n *natives) rule(h *view.NativeHPA) scalingRule {
 	e.version, e.rule = h.Version, scalingRule{}
 	spec := policy.FromHPA(h.Spec)
 	var err error
-	if e.rule.policy, err = policy.Autoscaling(&spec); err != nil {
+	if spec.Health, err = policy.HealthOff(h.HealthOff); err == nil {
+		e.rule.policy, err = policy.Autoscaling(&spec)
+	}
+	if err != nil {
 		e.rule.invalid = err.Error()
 	}
 	return e.rule

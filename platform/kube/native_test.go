@@ -18,6 +18,7 @@ import (
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/policy"
 	"github.com/homeostat/homeostat/platform/kube/internal/apitest"
 	"github.com/homeostat/homeostat/platform/kube/view"
 	"github.com/homeostat/homeostat/platform/kube/write"
@@ -94,6 +95,14 @@ func TestNativeHPAsAreObservedAndNeverWritten(t *testing.T) {
 		h.Annotations = map[string]string{view.ObserveAnnotation: "false"}
 		h.Spec.ScaleTargetRef.Name = "other"
 	})
+	w.native(t, "plain", func(h *autoscalingv2.HorizontalPodAutoscaler) {
+		h.Annotations = map[string]string{policy.HealthOffAnnotation: "partialIsMissing"}
+		h.Spec.ScaleTargetRef.Name = "plain"
+	})
+	w.native(t, "mistaken", func(h *autoscalingv2.HorizontalPodAutoscaler) {
+		h.Annotations = map[string]string{policy.HealthOffAnnotation: "everything"}
+		h.Spec.ScaleTargetRef.Name = "mistaken"
+	})
 	w.native(t, "wrong", func(h *autoscalingv2.HorizontalPodAutoscaler) {
 		h.Spec.Metrics[0].Resource.Target.AverageUtilization = new(int32(0))
 		h.Spec.ScaleTargetRef.Name = "wrong"
@@ -107,8 +116,16 @@ func TestNativeHPAsAreObservedAndNeverWritten(t *testing.T) {
 	if a := only(t, p, "wrong"); a.InvalidReason != "InvalidSpec" || !strings.Contains(a.Invalid, "spec.metrics[0]") {
 		t.Errorf("an HPA that cannot be read is %q because %q", a.InvalidReason, a.Invalid)
 	}
+	without := hpa.DefaultHealth()
+	without.PartialIsMissing = false
+	if a := only(t, p, "plain"); a.Invalid != "" || a.Policy.Health != without {
+		t.Errorf("with a rule switched off the HPA is %+v", a)
+	}
+	if a := only(t, p, "mistaken"); a.InvalidReason != "InvalidSpec" || !strings.Contains(a.Invalid, `homeostat.dev/health-off]: "everything"`) {
+		t.Errorf("an annotation that cannot be read is %q because %q", a.InvalidReason, a.Invalid)
+	}
 	list, err := p.Autoscalers(t.Context())
-	if err != nil || len(list) != 2 {
+	if err != nil || len(list) != 4 {
 		t.Errorf("the annotation does not leave an HPA out: %+v, %v", list, err)
 	}
 	d := w.pass(t, p)

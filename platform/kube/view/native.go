@@ -9,6 +9,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/homeostat/homeostat/internal/policy"
 )
 
 // ObserveAnnotation with the value "false" on a HorizontalPodAutoscaler leaves it out of what is observed.
@@ -25,6 +27,8 @@ type NativeHPA struct {
 	TargetAPIVersion, TargetKind, TargetName string
 	// Unobserved is true where the annotation says so.
 	Unobserved bool
+	// HealthOff is the annotation that switches health rules off; policy.HealthOff reads it.
+	HealthOff string
 	// Spec and Status are the object's own; they must not be changed.
 	Spec   *autoscalingv2.HorizontalPodAutoscalerSpec
 	Status *autoscalingv2.HorizontalPodAutoscalerStatus
@@ -55,8 +59,8 @@ func (r *Records) native(o *autoscalingv2.HorizontalPodAutoscaler) *NativeHPA {
 	return &NativeHPA{
 		Meta: r.meta(o), Generation: o.Generation, Controller: r.controller(o), CreatedAt: utc(o.CreationTimestamp),
 		TargetAPIVersion: r.intern(ref.APIVersion), TargetKind: r.intern(ref.Kind), TargetName: ref.Name,
-		Unobserved: o.Annotations[ObserveAnnotation] == "false",
-		Spec:       &spec, Status: &status, StatusWriters: r.statusWriters(o.ManagedFields),
+		Unobserved: o.Annotations[ObserveAnnotation] == "false", HealthOff: o.Annotations[policy.HealthOffAnnotation],
+		Spec: &spec, Status: &status, StatusWriters: r.statusWriters(o.ManagedFields),
 	}
 }
 
