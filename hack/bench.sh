@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 go test -run '^$' -bench . -benchmem -count "${COUNT:-3}" ./hpa ./healing ./metrics/... ./platform/...
+# Beside the controller of Kubernetes; the first build of it takes some minutes.
+(cd hpa/differential && go test -run '^$' -bench Decision -count "${COUNT:-3}" .)
 if [ -x bin/lab ] && bin/lab status >/dev/null 2>&1; then
   hack/idle.sh
 else

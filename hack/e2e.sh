@@ -96,7 +96,7 @@ results() { # leaves one line for each test, and what those that failed say
 code=0
 # In a job of its own, so that a signal to this script ends it at once and the lab is taken down.
 set -m
-go test -tags e2e -count=1 -timeout 40m -parallel 8 -v ${RUN:+-run "$RUN"} ./e2e/... 2>&1 9>&- | results &
+go test -tags e2e -count=1 -timeout 40m -parallel 8 -v ${RUN:+-run "$RUN"} ./e2e 2>&1 9>&- | results &
 set +m
 wait %% || code=1
 if [ -n "${E2E_LAB:-}" ] && [ -z "${RUN:-}" ]; then

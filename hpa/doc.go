@@ -72,7 +72,9 @@
 // cannot be expressed; a value per replica where there is no replica is given as a whole, where Kubernetes converts an
 // infinity; recommendations are forgotten once both windows have passed, while Kubernetes may count some of them again
 // if a window is made longer after a pause; a time in the History that lies in the future counts as now, so that a clock
-// that was wrong cannot hold a target for longer than its windows.
+// that was wrong cannot hold a target for longer than its windows; fractions of a byte are rounded up; a sum of External
+// values below zero is what it is, where Kubernetes takes it for an overflow if the target is an average.
+// docs/hpa-differences.md has them as a table.
 //
 // # Limits
 //
