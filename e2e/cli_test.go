@@ -90,7 +90,7 @@ func TestCommandLineShowsIncidentsAndDecisions(t *testing.T) {
 	lacks(t, "kubectl get incidents", kubectl("get", "incidents"), "WORKLOAD", "FINDING", "STATE", "REASON", "COUNT", in.Name, "CrashLoop", "Open")
 	lacks(t, "kubectl get incidents -o wide", kubectl("get", "inc", "-o", "wide"), "CAUSE", "exit code 7")
 	lacks(t, "kubectl get incidents by field", kubectl("get", "inc", "--field-selector", "status.finding=CrashLoop"), in.Name)
-	lacks(t, "kubectl get autoscalers", kubectl("get", "autoscalers"), "TARGET", "MIN", "MAX", "REPLICAS", "METRICS", "REASON", web, "%/40%")
+	lacks(t, "kubectl get autoscalers", kubectl("get", "autoscalers"), "TARGET", "MIN", "MAX", "REPLICAS", "METRICS", "REASON", web, "/40%")
 	lacks(t, "kubectl get healingpolicies", kubectl("get", "hp"), "MODE", "BUDGET", "Act")
 }
 
