@@ -157,6 +157,27 @@ func TestShortageIsNotAnsweredWithMoreReplicas(t *testing.T) {
 	}
 }
 
+// The same where a quota refuses the replicas.
+func TestExceededQuotaIsNotAnsweredWithMoreReplicas(t *testing.T) {
+	t.Parallel()
+	s := newSpace(t, "quota")
+	s.deploy(workload{replicas: 1, change: requests})
+	if _, err := env.kube.CoreV1().ResourceQuotas(s.name).Create(t.Context(), &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "few"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.scale(func(a *v1alpha1.AutoscalerSpec) { a.MinReplicas, a.MaxReplicas = new(int32(1)), 8 })
+	pod := s.awaitPod()
+	s.ask(pod.Name, "/cpu-load?millicores=300&seconds=600")
+	s.awaitAutoscaler("the quota as the reason", 2*time.Minute, decided(hpa.ReasonShortageHold, "quota"))
+	held := len(s.history.scaled())
+	time.Sleep(5 * time.Second)
+	if scales := s.history.scaled(); len(scales) != held {
+		t.Errorf("more was asked for while the quota is used up: %+v", scales)
+	}
+}
+
 // A rollout whose new replicas fail holds the number where it is, also under load.
 func TestFailingRolloutHolds(t *testing.T) {
 	t.Parallel()
