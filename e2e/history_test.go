@@ -87,26 +87,18 @@ func (h *history) note(obj any) {
 const evictionReason = "EvictionByEvictionAPI"
 
 // evicted returns the UIDs of the pods that were evicted.
-func (h *history) evicted() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var out []string
-	for uid, p := range h.byUID {
-		if p.evicted {
-			out = append(out, uid)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
+func (h *history) evicted() []string { return h.uids(func(p *seenPod) bool { return p.evicted }) }
 
 // deleted returns the UIDs of the pods whose deletion was asked for, evictions among them.
-func (h *history) deleted() []string {
+func (h *history) deleted() []string { return h.uids(func(p *seenPod) bool { return p.deleted }) }
+
+// uids returns those of the pods that is accepts, sorted.
+func (h *history) uids(is func(*seenPod) bool) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []string
 	for uid, p := range h.byUID {
-		if p.deleted {
+		if is(p) {
 			out = append(out, uid)
 		}
 	}

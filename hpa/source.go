@@ -58,3 +58,19 @@ func (s *Source) perReplica() bool {
 func (s *Source) beyondReplicas() bool {
 	return s.Type == FromObject || s.Type == FromExternal || s.Type == FromPrometheus
 }
+
+// DescribedObject reads what Source.Object holds, "apiVersion/kind/name". An apiVersion has a slash of its own where it has
+// a group. What is not there is empty.
+func DescribedObject(text string) (apiVersion, kind, name string) {
+	rest, name := cutLast(text)
+	apiVersion, kind = cutLast(rest)
+	return apiVersion, kind, name
+}
+
+func cutLast(text string) (before, after string) {
+	i := strings.LastIndexByte(text, '/')
+	if i < 0 {
+		return "", text
+	}
+	return text[:i], text[i+1:]
+}

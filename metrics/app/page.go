@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
+
+	"github.com/homeostat/homeostat/metrics"
 )
 
 // The series of every page that are read: what the client libraries of Prometheus say of their own process.
@@ -65,7 +67,7 @@ func readPage(body []byte, contentType string, wanted func(name []byte) bool, em
 			break
 		}
 		if err != nil {
-			return process{}, fmt.Errorf("parse page: %s", clip(err.Error()))
+			return process{}, fmt.Errorf("parse page: %s", metrics.Cause(err.Error(), maxCause))
 		}
 		switch entry {
 		case textparse.EntryType:
@@ -107,7 +109,7 @@ func parserOf(body []byte, contentType string) (textparse.Parser, error) {
 	case mediaOpenMetrics:
 		return textparse.NewOpenMetricsParser(body, labels.NewSymbolTable()), nil
 	}
-	return nil, fmt.Errorf("the content type is %q, allowed is %s or %s", clip(contentType), mediaText, mediaOpenMetrics)
+	return nil, fmt.Errorf("the content type is %q, allowed is %s or %s", metrics.Cause(contentType, maxCause), mediaText, mediaOpenMetrics)
 }
 
 // read keeps the values of the process. Series with labels are of something else.
@@ -175,12 +177,3 @@ func (f *family) kindOf(name string) kind {
 
 // maxCause is how much of a cause is kept: an error of the parser quotes the page.
 const maxCause = 200
-
-// clip returns at most maxCause bytes of s, as valid UTF-8 on one line.
-func clip(s string) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
-	if len(s) <= maxCause {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxCause], "") + " …"
-}

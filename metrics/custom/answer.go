@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/rest"
 	external "k8s.io/metrics/pkg/apis/external_metrics/v1beta1"
+
+	"github.com/homeostat/homeostat/metrics"
 )
 
 // raw returns the body of an answer, or the error that the API server told; Result.Raw alone leaves that unread.
@@ -65,11 +66,7 @@ const maxCause = 300
 // plain says in one line what the API server said.
 func plain(err error) error {
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
-		said := strings.ToValidUTF8(strings.Join(strings.Fields(status.Status().Message), " "), "?")
-		if len(said) > maxCause {
-			said = strings.ToValidUTF8(said[:maxCause], "") + " …"
-		}
-		return &answerError{said, err}
+		return &answerError{metrics.Cause(status.Status().Message, maxCause), err}
 	}
 	return err
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+
+	"github.com/homeostat/homeostat/metrics"
 )
 
 // Value is the result of a query.
@@ -164,12 +166,12 @@ func sentence(err error) error {
 	}
 	// The decoder says where in the answer it was, too, and quotes that.
 	said, _, _ := strings.Cut(err.Error(), ", error found in ")
-	return fmt.Errorf("the answer of Prometheus cannot be read: %s", clip(said))
+	return fmt.Errorf("the answer of Prometheus cannot be read: %s", metrics.Cause(said, maxCause))
 }
 
 // ofAPI translates the errors that Prometheus, or what stands before it, answers with.
 func ofAPI(e *v1.Error) error {
-	said := clip(e.Msg)
+	said := metrics.Cause(e.Msg, maxCause)
 	switch e.Type {
 	case v1.ErrBadData:
 		return fmt.Errorf("the query (field prometheus.query) is not accepted by Prometheus: %s", said)
@@ -178,7 +180,7 @@ func ofAPI(e *v1.Error) error {
 	case v1.ErrExec:
 		return fmt.Errorf("the query cannot be evaluated by Prometheus: %s", said)
 	case v1.ErrServer, v1.ErrClient:
-		if detail := clip(e.Detail); detail != "" {
+		if detail := metrics.Cause(e.Detail, maxCause); detail != "" {
 			said += ": " + detail
 		}
 		return fmt.Errorf("the query is refused by Prometheus with a %s", said)
@@ -189,12 +191,3 @@ func ofAPI(e *v1.Error) error {
 
 // maxCause is how much of a cause is kept: a proxy answers with whole pages.
 const maxCause = 300
-
-// clip returns at most maxCause bytes of s, as valid UTF-8 on one line.
-func clip(s string) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
-	if len(s) <= maxCause {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxCause], "") + " …"
-}

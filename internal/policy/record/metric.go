@@ -88,19 +88,9 @@ func selector(text string) *metav1.LabelSelector {
 	return s
 }
 
-// object reads apiVersion/kind/name, where the apiVersion may have a slash of its own.
 func object(text string) autoscalingv2.CrossVersionObjectReference {
-	rest, name := cutLast(text)
-	version, kind := cutLast(rest)
+	version, kind, name := hpa.DescribedObject(text)
 	return autoscalingv2.CrossVersionObjectReference{APIVersion: version, Kind: kind, Name: name}
-}
-
-func cutLast(text string) (before, after string) {
-	i := strings.LastIndexByte(text, '/')
-	if i < 0 {
-		return "", text
-	}
-	return text[:i], text[i+1:]
 }
 
 // MetricsSummary returns each metric's value over its target, such as "cpu: 83%/40%, memory: 210Mi/256Mi, queue: 12/5

@@ -3,7 +3,6 @@ package sources
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -41,19 +40,9 @@ func (a asker) fetch(ctx context.Context, k key) (answer, error) {
 	return out, err //nolint:wrapcheck // it is one plain sentence
 }
 
-// objectOf reads "apiVersion/kind/name"; an apiVersion has a slash of its own where it has a group.
 func objectOf(text string) custom.Object {
-	rest, name := cutLast(text)
-	version, kind := cutLast(rest)
+	version, kind, name := hpa.DescribedObject(text)
 	return custom.Object{APIVersion: version, Kind: kind, Name: name}
-}
-
-func cutLast(s string) (before, after string) {
-	i := strings.LastIndexByte(s, '/')
-	if i < 0 {
-		return "", s
-	}
-	return s[:i], s[i+1:]
 }
 
 // usable says why a result cannot be used; empty: it can. A value whose source fails now is used until it is too old.

@@ -179,7 +179,7 @@ func relevant(ev *corev1.Event) bool {
 // eventOf reads both ways of writing an event: with a count (core/v1) and as a series (events.k8s.io/v1).
 func eventOf(ev *corev1.Event) cluster.Event {
 	out := cluster.Event{
-		Type: ev.Type, Reason: ev.Reason, Message: shorten(ev.Message), Count: max(1, ev.Count),
+		Type: ev.Type, Reason: ev.Reason, Message: shorten(ev.Message, maxEventMessage), Count: max(1, ev.Count),
 		First: utc(ev.FirstTimestamp), Last: utc(ev.LastTimestamp),
 	}
 	at := ev.EventTime.Time
@@ -202,11 +202,11 @@ func eventOf(ev *corev1.Event) cluster.Event {
 }
 
 // shorten bounds a message at the border of a character.
-func shorten(s string) string {
-	if len(s) <= maxEventMessage {
+func shorten(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	end := maxEventMessage
+	end := most
 	for end > 0 && s[end]&0xC0 == 0x80 {
 		end--
 	}

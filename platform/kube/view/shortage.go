@@ -53,7 +53,7 @@ func quotaOnly(message string) string {
 // Shortage says why replicas cannot be placed; nil: as far as is known they can. refusal is what Refusal returned.
 func Shortage(pods []*Pod, refusal string) *hpa.Fault {
 	if refusal != "" {
-		return &hpa.Fault{Reason: hpa.FaultQuotaExceeded, Message: "a quota refuses more replicas: " + cut(refusal)}
+		return &hpa.Fault{Reason: hpa.FaultQuotaExceeded, Message: "a quota refuses more replicas: " + shorten(refusal, maxQuoted)}
 	}
 	count, first := 0, (*Pod)(nil)
 	for _, p := range pods {
@@ -70,16 +70,9 @@ func Shortage(pods []*Pod, refusal string) *hpa.Fault {
 	return &hpa.Fault{
 		Reason: hpa.FaultUnschedulable,
 		Message: fmt.Sprintf("%d of %d replicas cannot be placed, %s: %s", count, len(pods), first.Name,
-			cut(first.Replica.UnschedulableMessage)),
+			shorten(first.Replica.UnschedulableMessage, maxQuoted)),
 	}
 }
 
 // maxQuoted bounds what is quoted of a message of somebody else.
 const maxQuoted = 300
-
-func cut(s string) string {
-	if len(s) <= maxQuoted {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
-}
