@@ -42,9 +42,9 @@ type Autoscaler struct {
 	Policy hpa.Policy
 	// Period is the least time between two decisions; 0: every pass decides.
 	Period time.Duration
-	// Stored is the history that the platform keeps of the autoscaler. It is where the first decision of this process goes
-	// on from; later ones go on from the loop's own.
-	Stored hpa.History
+	// Stored reads the history that the platform keeps of the autoscaler; nil: it keeps none. It is where the first decision
+	// of this process goes on from; later ones go on from the loop's own, so that it is not called for them.
+	Stored func() hpa.History
 	// Invalid says what is wrong with the spec or the target: field, value, what is allowed; empty: nothing is.
 	Invalid string
 	// InvalidReason is the condition's reason for it, such as InvalidSpec or AmbiguousTarget.

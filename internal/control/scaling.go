@@ -132,8 +132,8 @@ func side(all []decided, f func(d *decided, spent time.Duration)) {
 
 func (s *Scaling) decide(ctx context.Context, a Autoscaler, now time.Time) decided {
 	kept, known := s.memory[a.Ref]
-	if !known {
-		kept.history = a.Stored
+	if !known && a.Stored != nil {
+		kept.history = a.Stored()
 	}
 	d := decided{autoscaler: a, before: kept.history, history: kept.history, at: now}
 	// A tick comes a little early or late; half a pass is no reason to leave one out.

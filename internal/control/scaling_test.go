@@ -252,14 +252,16 @@ func TestTheFirstDecisionGoesOnFromTheStoredHistory(t *testing.T) {
 	t.Parallel()
 	w := newWorld("web")
 	w.replicas["web"], w.usage = 4, 10
-	w.list[0].Stored = hpa.History{Recommendations: []hpa.Recommended{{At: t0.Add(-10 * time.Second), Replicas: 3}}}
+	w.list[0].Stored = func() hpa.History {
+		return hpa.History{Recommendations: []hpa.Recommended{{At: t0.Add(-10 * time.Second), Replicas: 3}}}
+	}
 	s := w.loop()
 	w.pass(t, s, t0)
 	// Without the stored one the four replicas of the first sight would have held it.
 	if diff := cmp.Diff([]string{"web 4->3"}, w.scales); diff != "" {
 		t.Errorf("scales (-want +got):\n%s", diff)
 	}
-	w.list[0].Stored = hpa.History{} // only the first decision looks at it
+	w.list[0].Stored = func() hpa.History { return hpa.History{} } // only the first decision looks at it
 	w.pass(t, s, t0.Add(time.Second))
 	if diff := cmp.Diff([]string{"web ScaleDownStabilized", "web ScaleDownStabilized"}, w.decided); diff != "" {
 		t.Errorf("decisions (-want +got):\n%s", diff)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/platform/kube/keda"
@@ -56,7 +57,8 @@ func (p *Platform) autoscaler(o *v1alpha1.Autoscaler) control.Autoscaler {
 	rule := p.rules.ofScaling(o)
 	a := control.Autoscaler{
 		Ref:        cluster.Ref{Kind: v1alpha1.KindAutoscaler, Namespace: o.Namespace, Name: o.Name, UID: string(o.UID)},
-		Generation: o.Generation, Mode: rule.mode, Policy: rule.policy, Period: rule.period, Stored: resumed(&o.Status, time.Now()),
+		Generation: o.Generation, Mode: rule.mode, Policy: rule.policy, Period: rule.period,
+		Stored:  func() hpa.History { return resumed(&o.Status, time.Now()) },
 		Target:  cluster.Ref{Kind: o.Spec.ScaleTargetRef.Kind, Namespace: o.Namespace, Name: o.Spec.ScaleTargetRef.Name},
 		Invalid: rule.invalid,
 	}

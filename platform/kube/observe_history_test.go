@@ -58,7 +58,7 @@ func TestANewLeaderGoesOnWhereTheOldOneStopped(t *testing.T) {
 	old.Stop()
 
 	next := w.start(t, nil)
-	stored := only(t, next, "web").Stored
+	stored := only(t, next, "web").Stored()
 	if len(stored.Ups) != 1 || stored.Ups[0].Replicas != 1 || len(stored.Recommendations) == 0 {
 		t.Fatalf("the next leader goes on from %+v", stored)
 	}
