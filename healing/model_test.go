@@ -86,10 +86,10 @@ func (h *history) begin() {
 	p.BudgetActions, p.BudgetPeriod = int32(h.rnd.IntN(4)), time.Duration(1+h.rnd.IntN(10))*time.Minute
 	p.VerifyWithin, p.ResolveAfter = 30*time.Second, time.Duration(5+h.rnd.IntN(60))*time.Second
 	p.MinHealthyPercent = []int32{0, 30, 51, 100}[h.rnd.IntN(4)]
-	p.Remedies = map[incident.Kind]incident.Remedy{}
+	p.Remedies = map[incident.Kind][]incident.Remedy{}
 	for _, k := range incident.Kinds() {
 		if h.chance(40) {
-			p.Remedies[k] = incident.RemedyRestart // also where it is not allowed: it must do no harm
+			p.Remedies[k] = []incident.Remedy{incident.RemedyRestart} // also where it is not allowed: it must do no harm
 		}
 	}
 	w := h.workload

@@ -42,7 +42,59 @@ const (
 	ReasonStillServing      Reason = "StillServing" // ready again: a restart would only cost
 	ReasonReclassified      Reason = "Reclassified" // a later look knows the kind better
 	ReasonWorkloadGone      Reason = "WorkloadGone" // nothing is left that could be healthy
+	ReasonBreakerOpen       Reason = "BreakerOpen"  // so much fails in the cluster that nothing is acted on
+	ReasonClusterBudget     Reason = "ClusterBudgetExhausted"
+	ReasonDependencyDown    Reason = "DependencyDown"   // its root is another incident, which has to be mended first
+	ReasonManagedElsewhere  Reason = "ManagedElsewhere" // Argo CD, Flux, Helm or an operator owns the spec: the change is proposed
+	ReasonScaledElsewhere   Reason = "ScaledElsewhere"  // another autoscaler owns the number of replicas
+	ReasonSizedElsewhere    Reason = "SizedElsewhere"   // a VerticalPodAutoscaler owns the resources
+	ReasonNotApplicable     Reason = "NotApplicable"    // no rung of the ladder fits what is known
+	ReasonLowConfidence     Reason = "LowConfidence"    // the diagnosis is not sure enough to change anything
+	ReasonLadderEnd         Reason = "LadderExhausted"  // every rung was tried and none helped
+	ReasonNextRung          Reason = "NextRung"         // the remedy did not help, the next one is tried
+	ReasonBlockedByBudget   Reason = "WouldBreakPDB"    // a PodDisruptionBudget has no disruption left
+	ReasonNotSupported      Reason = "NotSupported"     // the platform cannot do it
+	ReasonRootFound         Reason = "RootFound"        // the incident follows from another one
+	ReasonMemberJoined      Reason = "MemberJoined"     // another workload fails because of this incident
+	ReasonProposed          Reason = "PatchProposed"    // a patch for a person or a Git repository was written
+	ReasonForecast          Reason = "ForecastChanged"  // the time to the memory limit is another one
 )
+
+// TrendView gives the long history of a container's usage, oldest first; nil where nothing is known.
+type TrendView func(replica, container string) []metrics.TrendPoint
+
+// Climate is what a pass over one workload has to know of the rest of the cluster. The zero value knows of nothing. Survey
+// makes it.
+type Climate struct {
+	// Breaker says why no remedy may be carried out anywhere, a sentence; empty: none forbids it.
+	Breaker string
+	// Spent are the times of the actions charged to the budget of the cluster.
+	Spent  []time.Time
+	Budget ClusterBudget
+	// Nodes are the incidents ("namespace/name") that stand for nodes that are not ready, by node. What fails on such a node is a
+	// member of it, and opens no incident of its own.
+	Nodes map[string]string
+	// Down are the services of the workload's namespace, and those that its logs name, without a ready endpoint, by
+	// "namespace/name".
+	Down map[string]Dependency
+	// Dependents are the members that the incidents of this workload have, by the incident's name.
+	Dependents map[string][]incident.Member
+}
+
+// ClusterBudget bounds the actions on all workloads together. The zero value bounds nothing.
+type ClusterBudget struct {
+	Actions int32
+	Period  time.Duration
+}
+
+// Dependency is a service that is down.
+type Dependency struct {
+	Service cluster.Service
+	// Root is the incident ("namespace/name") of the workload behind it, or of its own root; empty where there is none.
+	Root string
+	// Since is when it went down.
+	Since time.Time
+}
 
 // MemoryView gives the points that are kept of a container's usage, oldest first; nil where nothing is known.
 type MemoryView func(replica, container string) []metrics.Point
@@ -57,6 +109,8 @@ type Input struct {
 	Workload *cluster.Workload
 	Nodes    map[string]cluster.Node
 	Memory   MemoryView
+	Trend    TrendView
+	Climate  Climate
 	Policy   Policy
 	// Incidents of the workload that are stored, active and resolved.
 	Incidents []incident.Incident
@@ -102,9 +156,19 @@ type Action struct {
 	Incident      string
 	RemediationID string
 	Remedy        incident.Remedy
-	Workload      cluster.Ref
-	Replica       string
-	ReplicaUID    string
+	// Workload that is acted on, with its UID where the platform has one: a precondition of every write to it.
+	Workload cluster.Ref
+	// Replica and its UID, for the remedies on one replica.
+	Replica    string
+	ReplicaUID string
+	// Change says from what to what; its From is a precondition.
+	Change incident.Change
+	// Profile is where a Capture asks: port and path.
+	ProfilePort int32
+	ProfilePath string
+	// DryRun asks for the same call with the API server's own dry run: nothing is changed, nothing charged, and the result's
+	// outcome is DryRun, or Failed with what the server said.
+	DryRun bool
 	// Charge is true where the budget must be charged first, under RemediationID. A remediation is charged once: a retry
 	// and an intent that is taken over were charged before, unless whoever wrote the intent died before charging.
 	Charge    bool
@@ -118,4 +182,8 @@ type Result struct {
 	Outcome incident.Outcome
 	Reason  Reason
 	Message string
+	// Call is the API call that was made: method, path, body in short.
+	Call string
+	// Evidence is what a Capture brought; nil for none.
+	Evidence []incident.Evidence
 }

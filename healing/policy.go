@@ -32,8 +32,18 @@ type Policy struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
 	Mode      Mode   `json:"mode"`
-	// Remedies per kind; a kind that is not named has the default of DefaultRemedy.
-	Remedies map[incident.Kind]incident.Remedy `json:"remedies,omitempty"`
+	// Remedies per kind: the rungs of a ladder, in the order in which they are tried; a kind that is not named has
+	// DefaultLadder, an empty ladder is None.
+	Remedies map[incident.Kind][]incident.Remedy `json:"remedies,omitempty"`
+	// MaxMemoryPercent bounds ResizeMemory: of the limit in the template. Default 200.
+	MaxMemoryPercent int32 `json:"maxMemoryPercent"`
+	// PatchTemplate makes ResizeMemory patch the template too, which starts a rollout. Default false: the patch is proposed.
+	PatchTemplate bool `json:"patchTemplate,omitempty"`
+	// MaxScaleOutPercent bounds ScaleOut: of the desired replicas at the incident's beginning. Default 200. An autoscaler's
+	// maximum holds too.
+	MaxScaleOutPercent int32 `json:"maxScaleOutPercent"`
+	// Forecast says when growth of memory is a finding.
+	Forecast ForecastPolicy `json:"forecast"`
 	// BudgetActions in BudgetPeriod per workload. Default 3 in 1 h.
 	BudgetActions int32         `json:"budgetActions"`
 	BudgetPeriod  time.Duration `json:"budgetPeriod"`
@@ -54,6 +64,15 @@ type Policy struct {
 	PendingAfter time.Duration `json:"pendingAfter"`
 }
 
+// ForecastPolicy says when growth of memory is a finding: after WarmUp of the container's life, over at least MinSpan, where the
+// memory is above MinPercent of the limit and the limit will be reached within Horizon.
+type ForecastPolicy struct {
+	WarmUp     time.Duration `json:"warmUp"`     // Default 10 m.
+	MinSpan    time.Duration `json:"minSpan"`    // Default 30 m.
+	MinPercent int32         `json:"minPercent"` // Default 70.
+	Horizon    time.Duration `json:"horizon"`    // Default 2 h.
+}
+
 // DefaultPolicy returns the policy of a workload whose policy says nothing: observe, three actions an hour, at least
 // 51 % of the replicas ready after each.
 func DefaultPolicy() Policy {
@@ -67,45 +86,10 @@ func DefaultPolicy() Policy {
 		ResolveAfter:      2 * time.Minute,
 		NotReadyAfter:     3 * time.Minute,
 		PendingAfter:      30 * time.Second,
-	}
-}
 
-// DefaultRemedy returns what is done about a kind that a policy does not name: Restart where a restart is known to
-// help (a replica that hangs, a container that lives on after one of its processes was killed), None for all others.
-func DefaultRemedy(k incident.Kind) incident.Remedy {
-	if k == incident.NotReady || k == incident.ChildOOM {
-		return incident.RemedyRestart
+		MaxMemoryPercent: 200, MaxScaleOutPercent: 200,
+		Forecast: ForecastPolicy{WarmUp: 10 * time.Minute, MinSpan: 30 * time.Minute, MinPercent: 70, Horizon: 2 * time.Hour},
 	}
-	return incident.RemedyNone
-}
-
-// Allows reports whether the remedy may be chosen for that kind at all: for a failure that a restart cannot mend and
-// whose evidence it would destroy, only None may.
-func Allows(k incident.Kind, r incident.Remedy) bool {
-	if r == incident.RemedyNone {
-		return true
-	}
-	switch k {
-	case incident.OOMKilled, incident.ProbableOOM, incident.ChildOOM, incident.LivenessKill, incident.NotReady:
-		return r == incident.RemedyRestart
-	case incident.CrashLoop, incident.ImagePull, incident.ConfigMissing, incident.Unschedulable, incident.NodeNotReady:
-		return false
-	default:
-		return false
-	}
-}
-
-// RemedyFor returns the remedy for a kind, and whether the policy itself names it. A remedy that may not be chosen for
-// the kind is None, whatever the policy says: Validate refuses it, and a policy that was not validated does no harm.
-func (p *Policy) RemedyFor(k incident.Kind) (r incident.Remedy, named bool) {
-	r, named = p.Remedies[k]
-	if !named {
-		r = DefaultRemedy(k)
-	}
-	if !Allows(k, r) {
-		return incident.RemedyNone, named
-	}
-	return r, named
 }
 
 // Validate returns an error that names the first field with a value that is not allowed, the value, and what is
@@ -151,27 +135,30 @@ func (p *Policy) validateRemedies() error {
 	for _, name := range kinds {
 		k := incident.Kind(name)
 		if !slices.Contains(incident.Kinds(), k) {
-			return fmt.Errorf("remedies: kind %q is not known: must be one of %s", k, joinKinds(incident.Kinds()))
+			return fmt.Errorf("remedies: kind %q is not known: must be one of %s", k, join(incident.Kinds()))
 		}
-		r := p.Remedies[k]
-		if r != incident.RemedyNone && r != incident.RemedyRestart {
-			return fmt.Errorf("remedies[%s]: %q is not allowed: must be None or Restart", k, r)
-		}
-		if !Allows(k, r) {
-			return fmt.Errorf("remedies[%s]: %s is not allowed: must be None, because it cannot mend this and would destroy "+
-				"the evidence", k, r)
+		for i, r := range p.Remedies[k] {
+			if !slices.Contains(Allowed(k), r) {
+				return fmt.Errorf("remedies[%s]: %q is not allowed: must be one of %s", k, r, join(Allowed(k)))
+			}
+			if slices.Contains(p.Remedies[k][:i], r) {
+				return fmt.Errorf("remedies[%s]: %s is there twice: each rung once", k, r)
+			}
+			if r == incident.RemedyNone && len(p.Remedies[k]) > 1 {
+				return fmt.Errorf("remedies[%s]: None is not allowed beside other remedies", k)
+			}
 		}
 	}
 	return nil
 }
 
-func joinKinds(kinds []incident.Kind) string {
+func join[T ~string](words []T) string {
 	var b strings.Builder
-	for i, k := range kinds {
+	for i, w := range words {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(string(k))
+		b.WriteString(string(w))
 	}
 	return b.String()
 }

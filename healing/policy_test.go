@@ -17,12 +17,13 @@ func TestDefaultPolicy(t *testing.T) {
 		t.Errorf("the default mode is %q", p.Mode)
 	}
 	for _, k := range incident.Kinds() {
-		r := DefaultRemedy(k)
-		if want := k == incident.NotReady || k == incident.ChildOOM; want != (r == incident.RemedyRestart) {
-			t.Errorf("the default remedy for %s is %s", k, r)
+		if !Allows(k, incident.RemedyNone) {
+			t.Errorf("%s does not allow None", k)
 		}
-		if !Allows(k, r) || !Allows(k, incident.RemedyNone) {
-			t.Errorf("the remedies for %s contradict each other", k)
+		for _, r := range DefaultLadder(k) {
+			if !Allows(k, r) {
+				t.Errorf("the default ladder for %s has %s, which is not allowed", k, r)
+			}
 		}
 	}
 	if Allows("Unheard", incident.RemedyRestart) || Allows(incident.OOMKilled, "Reboot") {
@@ -31,7 +32,7 @@ func TestDefaultPolicy(t *testing.T) {
 }
 
 func TestRemedyForDoesNoHarm(t *testing.T) {
-	p := Policy{Remedies: map[incident.Kind]incident.Remedy{incident.CrashLoop: incident.RemedyRestart, incident.OOMKilled: incident.RemedyRestart}}
+	p := Policy{Remedies: map[incident.Kind][]incident.Remedy{incident.CrashLoop: {incident.RemedyRestart}, incident.OOMKilled: {incident.RemedyRestart}}}
 	if r, named := p.RemedyFor(incident.CrashLoop); r != incident.RemedyNone || !named {
 		t.Errorf("a policy that was not validated gives CrashLoop the remedy %s", r)
 	}
@@ -45,7 +46,7 @@ func TestRemedyForDoesNoHarm(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	remedies := func(k incident.Kind, r incident.Remedy) func(*Policy) {
-		return func(p *Policy) { p.Remedies = map[incident.Kind]incident.Remedy{k: r} }
+		return func(p *Policy) { p.Remedies = map[incident.Kind][]incident.Remedy{k: {r}} }
 	}
 	for _, tt := range []struct {
 		name   string
@@ -59,8 +60,8 @@ func TestValidate(t *testing.T) {
 		{name: "none is always allowed", change: remedies(incident.CrashLoop, incident.RemedyNone)},
 		{name: "mode", change: func(p *Policy) { p.Mode = "act" }, want: []string{"mode", `"act"`, "Observe or Act"}},
 		{name: "kind", change: remedies("Oops", incident.RemedyNone), want: []string{"remedies", `"Oops"`, "OOMKilled", "NotReady"}},
-		{name: "remedy", change: remedies(incident.NotReady, "Reboot"), want: []string{"remedies[NotReady]", `"Reboot"`, "None or Restart"}},
-		{name: "harm", change: remedies(incident.ImagePull, incident.RemedyRestart), want: []string{"remedies[ImagePull]", "Restart", "must be None"}},
+		{name: "remedy", change: remedies(incident.NotReady, "Reboot"), want: []string{"remedies[NotReady]", `"Reboot"`, "Restart"}},
+		{name: "harm", change: remedies(incident.ImagePull, incident.RemedyRestart), want: []string{"remedies[ImagePull]", "Restart", "must be one of None"}},
 		{name: "budget", change: func(p *Policy) { p.BudgetActions = -1 }, want: []string{"budgetActions", "-1", "0 to 100"}},
 		{name: "period", change: func(p *Policy) { p.BudgetPeriod = 0 }, want: []string{"budgetPeriod", "0s", "1s to 168h"}},
 		{name: "share", change: func(p *Policy) { p.MinHealthyPercent = 101 }, want: []string{"minHealthyPercent", "101", "0 to 100"}},

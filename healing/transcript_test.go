@@ -279,9 +279,13 @@ func (s *story) setPolicy(o map[string]string) {
 			p.NotReadyAfter = s.duration(v)
 		default:
 			if p.Remedies == nil {
-				p.Remedies = map[incident.Kind]incident.Remedy{}
+				p.Remedies = map[incident.Kind][]incident.Remedy{}
 			}
-			p.Remedies[incident.Kind(k)] = incident.Remedy(v)
+			var rungs []incident.Remedy
+			for _, r := range strings.Split(v, ",") {
+				rungs = append(rungs, incident.Remedy(r))
+			}
+			p.Remedies[incident.Kind(k)] = rungs
 		}
 	}
 	if err := p.Validate(); err != nil {

@@ -88,6 +88,18 @@ type Point struct {
 	MemoryBytes int64 `json:"memoryBytes"`
 }
 
+// TrendPoint is one step of a container's long history: an hour and more in steps of half a minute or so, for what a window of
+// seconds cannot show.
+type TrendPoint struct {
+	// At is the time of the sample.
+	At time.Time `json:"at"`
+	// ResidentBytes is the anonymous memory (container_memory_rss), which the kernel cannot reclaim; MemoryBytes the working set;
+	// CPUMilli the mean CPU rate since the point before. NotKnown where no source tells it.
+	ResidentBytes int64 `json:"residentBytes"`
+	MemoryBytes   int64 `json:"memoryBytes"`
+	CPUMilli      int64 `json:"cpuMilli"`
+}
+
 // ContainerUsage is the usage of one container of a pod.
 type ContainerUsage struct {
 	Name  string

@@ -50,6 +50,8 @@ type Snapshot struct {
 	Workloads []*Workload
 	// Nodes by name. Empty on a platform without nodes.
 	Nodes map[string]Node
+	// Services by "namespace/name". Empty on a platform without services.
+	Services map[string]Service
 }
 
 // Workload is one owner of replicas, the top of the chain of owners (a Deployment, not its ReplicaSet).
@@ -68,6 +70,28 @@ type Workload struct {
 	// Self marks Homeostat's own workload, which is never acted on.
 	Self     bool      `json:"self,omitempty"`
 	Replicas []Replica `json:"replicas,omitempty"`
+	// Conditions of the owner, with the words of Kubernetes: Progressing and ReplicaFailure of a Deployment, Failed of a Job.
+	Conditions []Condition `json:"conditions,omitempty"`
+	// Revisions that the owner keeps, the newest first, bounded by the adapter.
+	Revisions []Revision `json:"revisions,omitempty"`
+	// Paused is true while the owner's rollout is paused.
+	Paused bool `json:"paused,omitempty"`
+	// Owners are who else writes the workload's spec; empty: nobody that is known.
+	Owners []Owner `json:"owners,omitempty"`
+	// Scaler is the autoscaler of the workload, nil for none.
+	Scaler *Scaler `json:"scaler,omitempty"`
+	// Services whose selector matches the pod template, by name.
+	Services []string `json:"services,omitempty"`
+	// Budgets are the PodDisruptionBudgets that select its replicas.
+	Budgets []DisruptionBudget `json:"budgets,omitempty"`
+	// Track is the canary or blue/green relation of the workload, nil for none.
+	Track *Track `json:"track,omitempty"`
+	// Resizable is true where the platform can change the memory of a running replica.
+	Resizable bool `json:"resizable,omitempty"`
+	// ProfilePort and ProfilePath are where the replicas offer pprof (annotation homeostat.dev/pprof on the pod template, such as
+	// "6060" or "6060/debug/pprof"); 0: they do not.
+	ProfilePort int32  `json:"profilePort,omitempty"`
+	ProfilePath string `json:"profilePath,omitempty"`
 	// Changes of this workload, newest first, bounded by the adapter.
 	Changes []Change `json:"changes,omitempty"`
 	// Events about the owner (not its replicas), newest first, bounded by the adapter.
@@ -96,6 +120,10 @@ type Node struct {
 	Since time.Time
 	// Cordoned is true when nothing new is scheduled on it.
 	Cordoned bool
+	// Pressures are the conditions MemoryPressure, DiskPressure and PIDPressure that are True.
+	Pressures []string
+	// Events about the node (SystemOOM, OOMKilling, Rebooted, …), newest first, bounded by the adapter.
+	Events []Event
 }
 
 // Event is one event about an object, as the platform recorded it. Events are evidence and never a trigger: they get lost.
@@ -115,6 +143,7 @@ type ChangeKind string
 const (
 	ChangeRollout ChangeKind = "Rollout" // a new pod template
 	ChangeScaling ChangeKind = "Scaling" // another number of replicas
+	ChangeSwitch  ChangeKind = "Switch"  // a Service selects another track
 )
 
 // Change is something that was done to a workload: the first question of whoever is on call is "what changed before?".

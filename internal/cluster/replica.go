@@ -39,8 +39,22 @@ type Replica struct {
 	UnschedulableMessage string    `json:"unschedulableMessage,omitempty"`
 	UnschedulableSince   time.Time `json:"unschedulableSince,omitzero"`
 	// Disruption is the reason of a DisruptionTarget condition that is True (EvictionByEvictionAPI, TerminationByKubelet, …).
-	Disruption string      `json:"disruption,omitempty"`
-	Containers []Container `json:"containers,omitempty"`
+	Disruption string `json:"disruption,omitempty"`
+	// DisruptionMessage and DisruptionSince belong to it.
+	DisruptionMessage string    `json:"disruptionMessage,omitempty"`
+	DisruptionSince   time.Time `json:"disruptionSince,omitzero"`
+	// Conditions that are not told elsewhere: readiness gates (by their own type), PodReadyToStartContainers, ContainersReady,
+	// PodResizePending, PodResizeInProgress, Initialized.
+	Conditions []Condition `json:"conditions,omitempty"`
+	// Gates are the condition types of its readiness gates; SchedulingGated is true while the scheduler must not look at it.
+	Gates           []string `json:"gates,omitempty"`
+	SchedulingGated bool     `json:"schedulingGated,omitempty"`
+	// GraceSeconds is the grace period of its deletion; Finalizers are what holds it.
+	GraceSeconds int64    `json:"graceSeconds,omitempty"`
+	Finalizers   []string `json:"finalizers,omitempty"`
+	// RestartsAlways is true for the restart policy Always: a container that ends well is started again.
+	RestartsAlways bool        `json:"restartsAlways,omitempty"`
+	Containers     []Container `json:"containers,omitempty"`
 	// Events about this replica, newest first, bounded by the adapter.
 	Events []Event `json:"events,omitempty"`
 }
@@ -128,6 +142,13 @@ type Container struct {
 	OOMEvents      int64     `json:"oomEvents,omitempty"`
 	OOMEventsKnown bool      `json:"oomEventsKnown,omitempty"`
 	LastOOMEvent   time.Time `json:"lastOOMEvent,omitzero"`
+	// ThrottledPercent is the share of its CPU periods in the last minutes in which the CPU limit held it back; only meaningful
+	// with ThrottledKnown.
+	ThrottledPercent float64 `json:"throttledPercent,omitempty"`
+	ThrottledKnown   bool    `json:"throttledKnown,omitempty"`
+	// LivenessProbe and StartupProbe are true where it has one.
+	LivenessProbe bool `json:"livenessProbe,omitempty"`
+	StartupProbe  bool `json:"startupProbe,omitempty"`
 }
 
 // CrashLooping reports whether the container waits in the back-off of a crash loop.
@@ -153,4 +174,14 @@ type Termination struct {
 	Message     string    `json:"message,omitempty"`
 	StartedAt   time.Time `json:"startedAt,omitzero"`
 	FinishedAt  time.Time `json:"finishedAt,omitzero"`
+}
+
+// Condition returns the condition of that type, nil if there is none.
+func (r *Replica) Condition(kind string) *Condition {
+	for i := range r.Conditions {
+		if r.Conditions[i].Type == kind {
+			return &r.Conditions[i]
+		}
+	}
+	return nil
 }

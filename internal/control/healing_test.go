@@ -68,6 +68,11 @@ func (w *ward) call(name string) error {
 
 func (w *ward) Snapshot(time.Time) *cluster.Snapshot               { return w.snap }
 func (w *ward) Memory(string) healing.MemoryView                   { return nil }
+func (w *ward) Trend(string) healing.TrendView                     { return nil }
+func (w *ward) AllIncidents() []incident.Incident                  { return w.Incidents(cluster.Ref{}) }
+func (w *ward) ClusterSpent() []time.Time                          { return nil }
+func (w *ward) Home() string                                       { return "homeostat-system" }
+func (w *ward) Trouble(time.Time) string                           { return "" }
 func (w *ward) PolicyFor(*cluster.Workload) (healing.Policy, bool) { return w.policy, true }
 
 func (w *ward) Incidents(cluster.Ref) []incident.Incident {
@@ -129,6 +134,10 @@ func (w *ward) Charge(_ context.Context, _ healing.Policy, _ cluster.Ref, id str
 	defer w.mu.Unlock()
 	w.spent[id] = now
 	return nil
+}
+
+func (w *ward) ChargeCluster(context.Context, healing.ClusterBudget, string, time.Time) error {
+	return w.call("charge cluster")
 }
 
 func (w *ward) Carry(_ context.Context, a healing.Action) healing.Result {

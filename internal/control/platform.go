@@ -78,6 +78,16 @@ type HealingSource interface {
 	Snapshot(now time.Time) *cluster.Snapshot
 	// Memory returns the view on the usage of the containers of one namespace.
 	Memory(namespace string) healing.MemoryView
+	// Trend returns the long history of the usage of the containers of one namespace.
+	Trend(namespace string) healing.TrendView
+	// AllIncidents returns every stored incident that is active, and those that were resolved in the last hour.
+	AllIncidents() []incident.Incident
+	// ClusterSpent returns the times of the actions charged to the budget of the cluster.
+	ClusterSpent() []time.Time
+	// Home is the namespace in which incidents about the cluster and its nodes are kept; empty: they are not.
+	Home() string
+	// Trouble says what is wrong with the platform's API at the moment, a sentence; empty: nothing is known to be.
+	Trouble(now time.Time) string
 	// PolicyFor returns the policy that governs the workload; ok is false where the workload is not watched at all.
 	PolicyFor(w *cluster.Workload) (p healing.Policy, ok bool)
 	// Incidents returns the stored incidents of a workload, active and resolved.
@@ -104,7 +114,10 @@ type Surgeon interface {
 	// Charge takes one action from the workload's stored budget, by compare-and-swap; the same remediation is charged
 	// once. ErrBudget if nothing is left.
 	Charge(ctx context.Context, p healing.Policy, w cluster.Ref, remediationID string, now time.Time) error
-	// Carry carries out the action. It is safe to call again for the same action.
+	// ChargeCluster takes one action from the stored budget of the cluster, by compare-and-swap; the same remediation is charged
+	// once. ErrBudget if nothing is left.
+	ChargeCluster(ctx context.Context, b healing.ClusterBudget, remediationID string, now time.Time) error
+	// Carry carries out the action, or with DryRun asks the platform whether it would. It is safe to call again for the same action.
 	Carry(ctx context.Context, a healing.Action) healing.Result
 }
 

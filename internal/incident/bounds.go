@@ -24,6 +24,7 @@ func (i *Incident) Clone() Incident {
 	out.Evidence = slices.Clone(i.Evidence)
 	out.Timeline = slices.Clone(i.Timeline)
 	out.Remediations = slices.Clone(i.Remediations)
+	out.Members = slices.Clone(i.Members)
 	return out
 }
 
@@ -128,6 +129,28 @@ func (i *Incident) Explain(cause string, confidence int32, pro, against []string
 	i.For, i.Against = phrases(pro), phrases(against)
 }
 
+// Join adds the workload to the members, or brings its entry up to date; true if that changed anything.
+func (i *Incident) Join(m Member) bool {
+	for j := range i.Members {
+		o := &i.Members[j]
+		if !o.Workload.Same(m.Workload) {
+			continue
+		}
+		if o.Incident == m.Incident && o.Kind == m.Kind {
+			return false
+		}
+		m.Since = o.Since
+		*o = m
+		return true
+	}
+	if len(i.Members) == MaxMembers {
+		return false
+	}
+	i.Members = append(i.Members, m)
+	i.MemberCount++
+	return true
+}
+
 // Say sets the last step's reason and message.
 func (i *Incident) Say(reason, message string) {
 	i.Reason, i.Message = reason, cut(message)
@@ -161,6 +184,11 @@ func (e Evidence) bounded() Evidence {
 		}
 	}
 	e.Lines = slices.Clone(lines)
+	e.Templates = slices.Clone(e.Templates[:min(len(e.Templates), MaxTemplates)])
+	for j := range e.Templates {
+		t := &e.Templates[j]
+		t.Template, t.Example = cut(t.Template), cut(t.Example)
+	}
 	return e
 }
 

@@ -41,6 +41,11 @@ const (
 	MaxPoints  = 40
 	MaxPhrases = 8
 	MaxMessage = 600
+	// MaxMembers of a root incident that are named; MemberCount counts on. MaxTemplates of one log.
+	MaxMembers   = 32
+	MaxTemplates = 8
+	// MaxProposal bytes of a proposed patch.
+	MaxProposal = 4 << 10
 )
 
 // Incident is findings about one workload with one cause, over time.
@@ -79,6 +84,18 @@ type Incident struct {
 	Evidence       []Evidence    `json:"evidence,omitempty"`
 	Timeline       []Entry       `json:"timeline,omitempty"`
 	Remediations   []Remediation `json:"remediations,omitempty"`
+	// Root names the incident ("namespace/name") that this one follows from; empty: it is its own root. Nothing is done about
+	// an incident with a root: its root is what has to be mended.
+	Root string `json:"root,omitempty"`
+	// Members are the incidents and workloads that follow from this one, in the order in which they were seen, at most
+	// MaxMembers; MemberCount is how many there were.
+	Members     []Member `json:"members,omitempty"`
+	MemberCount int32    `json:"memberCount,omitempty"`
+	// Forecast is the newest one of an incident of kind MemoryLeak.
+	Forecast *Forecast `json:"forecast,omitempty"`
+	// Proposal is a patch that a person or a Git repository would apply, where Homeostat must not or does so only for a time;
+	// YAML with a comment that says for which object. Empty: none.
+	Proposal string `json:"proposal,omitempty"`
 	// Reason is the last step's reason: why it was acted on or not (see package healing); Message its sentence.
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
@@ -97,6 +114,16 @@ type Subject struct {
 	Deaths int32 `json:"deaths,omitempty"`
 }
 
+// Member is a workload that fails because of the root incident it is listed in.
+type Member struct {
+	Workload cluster.Ref `json:"workload"`
+	// Incident is the member's own, "namespace/name"; empty where it has none.
+	Incident string `json:"incident,omitempty"`
+	// Kind of its failure; empty where the root stands for it.
+	Kind  Kind      `json:"kind,omitempty"`
+	Since time.Time `json:"since"`
+}
+
 // Entry is one line of an incident's timeline.
 type Entry struct {
 	At      time.Time `json:"at"`
@@ -112,9 +139,10 @@ const (
 	EvidenceTermination EvidenceKind = "Termination" // exit code, reason, signal of the dead container
 	EvidenceLog         EvidenceKind = "Log"         // the last lines of the container that died
 	EvidenceEvent       EvidenceKind = "Event"
-	EvidenceUsage       EvidenceKind = "Usage"  // CPU and memory before and after
-	EvidenceChange      EvidenceKind = "Change" // what was changed before
-	EvidenceStatus      EvidenceKind = "Status" // a waiting reason, a condition, a node's state
+	EvidenceUsage       EvidenceKind = "Usage"   // CPU and memory before and after
+	EvidenceChange      EvidenceKind = "Change"  // what was changed before
+	EvidenceStatus      EvidenceKind = "Status"  // a waiting reason, a condition, a node's state
+	EvidenceProfile     EvidenceKind = "Profile" // a dump that the application gave before it was restarted
 )
 
 // Evidence is facts copied at detection, before anything is done.
@@ -127,6 +155,10 @@ type Evidence struct {
 	Message string `json:"message"`
 	// Lines of a log, oldest first, at most MaxLogLines and MaxLogBytes.
 	Lines []string `json:"lines,omitempty"`
+	// Templates are the kinds of line that the log has, the most telling first, at most MaxTemplates. Source says where the log
+	// comes from: "kubelet" or "loki".
+	Templates []LogTemplate `json:"templates,omitempty"`
+	Source    string        `json:"source,omitempty"`
 	// Termination belongs to EvidenceTermination.
 	Termination *cluster.Termination `json:"termination,omitempty"`
 	// Points and MemoryLimit (bytes, 0: none) belong to EvidenceUsage.
@@ -134,14 +166,49 @@ type Evidence struct {
 	MemoryLimit int64           `json:"memoryLimit,omitempty"`
 }
 
+// LogTemplate is lines of a log that differ only in their variable parts.
+type LogTemplate struct {
+	// Template is the line with <*> for each part that varies.
+	Template string `json:"template"`
+	// Count of its lines in this log; Before in the same container's log of the hour before, Siblings in the logs of healthy
+	// replicas over the same time (-1: not known).
+	Count    int32 `json:"count"`
+	Before   int32 `json:"before"`
+	Siblings int32 `json:"siblings"`
+	// Novelty is 0 (always there) to 100 (only in this log).
+	Novelty int32 `json:"novelty"`
+	// Example is its last line.
+	Example string `json:"example"`
+}
+
 // Remedy is what can be done about a finding.
 type Remedy string
 
 // The remedies.
 const (
-	RemedyNone    Remedy = "None"    // notify and keep the evidence
-	RemedyRestart Remedy = "Restart" // evict the replica, so that its owner makes a fresh one
+	RemedyNone            Remedy = "None"            // notify and keep the evidence
+	RemedyCapture         Remedy = "Capture"         // fetch a goroutine dump or heap profile where the application offers one
+	RemedyRestart         Remedy = "Restart"         // evict the replica, so that its owner makes a fresh one
+	RemedyQuarantine      Remedy = "Quarantine"      // take the replica out of its Services and its owner, and keep it
+	RemedyResizeMemory    Remedy = "ResizeMemory"    // raise the container's memory limit in place, for this replica only
+	RemedyRestartWorkload Remedy = "RestartWorkload" // a rolling restart of all replicas
+	RemedyScaleOut        Remedy = "ScaleOut"        // more replicas
+	RemedyRollback        Remedy = "Rollback"        // back to the newest revision that was healthy
+	RemedyAbortCanary     Remedy = "AbortCanary"     // a canary to zero, or a Service back to the track that works
 )
+
+// Remedies returns every remedy, the mildest first.
+func Remedies() []Remedy {
+	return []Remedy{
+		RemedyNone, RemedyCapture, RemedyRestart, RemedyQuarantine, RemedyResizeMemory, RemedyRestartWorkload, RemedyScaleOut,
+		RemedyRollback, RemedyAbortCanary,
+	}
+}
+
+// OnReplica reports whether the remedy is for one replica; the others are for the workload.
+func (r Remedy) OnReplica() bool {
+	return r == RemedyCapture || r == RemedyRestart || r == RemedyQuarantine || r == RemedyResizeMemory
+}
 
 // Outcome of a remediation.
 type Outcome string
@@ -156,13 +223,18 @@ const (
 	DryRun    Outcome = "DryRun"    // would have been carried out
 )
 
-// Remediation is one action on one replica: its intent, and what became of it.
+// Remediation is one action: its intent, and what became of it.
 type Remediation struct {
-	// ID is the same for the same cause and replica: at most one action is carried out for it.
-	ID         string `json:"id"`
-	Remedy     Remedy `json:"remedy"`
-	Replica    string `json:"replica"`
-	ReplicaUID string `json:"replicaUID"`
+	// ID is the same for the same cause and target: at most one action is carried out for it.
+	ID     string `json:"id"`
+	Remedy Remedy `json:"remedy"`
+	// Replica that is acted on; empty where the workload is.
+	Replica    string `json:"replica,omitempty"`
+	ReplicaUID string `json:"replicaUID,omitempty"`
+	// Change says what is changed from what to what, for the remedies that change a number or a revision.
+	Change Change `json:"change,omitzero"`
+	// Call is the API call as it was or would be made: method, path and body in short.
+	Call string `json:"call,omitempty"`
 	// IntendedAt is when the intent was written, AttemptedAt when the last attempt began, FinishedAt when the platform
 	// answered it; verification counts from there and does not change it.
 	IntendedAt  time.Time `json:"intendedAt"`
@@ -175,4 +247,25 @@ type Remediation struct {
 	Outcome Outcome `json:"outcome"`
 	Reason  string  `json:"reason"`
 	Message string  `json:"message"`
+}
+
+// Change is what a remedy changes. Only the fields of the remedy are set.
+type Change struct {
+	// Container, and its memory limit in bytes before and after: ResizeMemory.
+	Container  string `json:"container,omitempty"`
+	FromMemory int64  `json:"fromMemory,omitempty"`
+	ToMemory   int64  `json:"toMemory,omitempty"`
+	// FromReplicas and ToReplicas: ScaleOut, and AbortCanary of a canary.
+	FromReplicas int32 `json:"fromReplicas,omitempty"`
+	ToReplicas   int32 `json:"toReplicas,omitempty"`
+	// FromRevision and ToRevision: Rollback; the value of the Service's selector for AbortCanary of a blue/green Service.
+	FromRevision string `json:"fromRevision,omitempty"`
+	ToRevision   string `json:"toRevision,omitempty"`
+	// Target is the object that is written where it is not the workload: the Autoscaler of a ScaleOut, the Service of an
+	// AbortCanary.
+	Target cluster.Ref `json:"target,omitzero"`
+	// Key of the Service's selector that tells the tracks apart.
+	Key string `json:"key,omitempty"`
+	// Template is true where the template was patched too, so that the change outlives the replica.
+	Template bool `json:"template,omitempty"`
 }

@@ -85,12 +85,12 @@ func checkSelector(s *metav1.LabelSelector, at *field.Path) field.ErrorList {
 	return metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, at)
 }
 
-func readRemedies(list []v1alpha1.FindingRemedy, at *field.Path) (map[incident.Kind]incident.Remedy, field.ErrorList) {
+func readRemedies(list []v1alpha1.FindingRemedy, at *field.Path) (map[incident.Kind][]incident.Remedy, field.ErrorList) {
 	if len(list) == 0 {
 		return nil, nil
 	}
 	var errs field.ErrorList
-	remedies := make(map[incident.Kind]incident.Remedy, len(list))
+	remedies := make(map[incident.Kind][]incident.Remedy, len(list))
 	for i, r := range list {
 		item := at.Index(i)
 		kind, remedy := incident.Kind(r.Finding), incident.Remedy(r.Remedy)
@@ -100,13 +100,13 @@ func readRemedies(list []v1alpha1.FindingRemedy, at *field.Path) (map[incident.K
 			errs = append(errs, field.NotSupported(item.Child("finding"), kind, incident.Kinds()))
 		case twice:
 			errs = append(errs, field.Duplicate(item.Child("finding"), kind))
-		case remedy != incident.RemedyNone && remedy != incident.RemedyRestart:
-			errs = append(errs, field.NotSupported(item.Child("remedy"), remedy, []incident.Remedy{incident.RemedyNone, incident.RemedyRestart}))
+		case !slices.Contains(incident.Remedies(), remedy):
+			errs = append(errs, field.NotSupported(item.Child("remedy"), remedy, incident.Remedies()))
 		case !healing.Allows(kind, remedy):
 			errs = append(errs, field.Invalid(item.Child("remedy"), remedy,
 				fmt.Sprintf("only None is allowed for %s: a restart cannot mend it and loses the evidence", kind)))
 		}
-		remedies[kind] = remedy
+		remedies[kind] = []incident.Remedy{remedy}
 	}
 	return remedies, errs
 }

@@ -87,7 +87,7 @@ spec:
 	}
 	want = healing.Policy{
 		Name: "act", Mode: healing.Act,
-		Remedies:      map[incident.Kind]incident.Remedy{incident.OOMKilled: incident.RemedyRestart, incident.NotReady: incident.RemedyNone},
+		Remedies:      map[incident.Kind][]incident.Remedy{incident.OOMKilled: {incident.RemedyRestart}, incident.NotReady: {incident.RemedyNone}},
 		BudgetActions: 5, BudgetPeriod: 30 * time.Minute, Cooldown: 10 * time.Second, VerifyWithin: 20 * time.Second,
 		ResolveAfter: 30 * time.Second, NotReadyAfter: 40 * time.Second, PendingAfter: 50 * time.Second,
 	}

