@@ -31,7 +31,9 @@ func DefaultLadder(k incident.Kind) []incident.Remedy {
 // Allowed returns the remedies that a policy may choose for a kind, None first. What cannot mend the kind, or would destroy its
 // evidence, is not among them: a crash loop is never restarted, because that resets the back-off and loses the log.
 func Allowed(k incident.Kind) []incident.Remedy {
-	more := func(r ...incident.Remedy) []incident.Remedy { return append([]incident.Remedy{incident.RemedyNone}, r...) }
+	more := func(r ...incident.Remedy) []incident.Remedy {
+		return append([]incident.Remedy{incident.RemedyNone}, r...)
+	}
 	switch k {
 	case incident.OOMKilled, incident.ProbableOOM:
 		return more(incident.RemedyRestart, incident.RemedyQuarantine, incident.RemedyResizeMemory, incident.RemedyRestartWorkload,
