@@ -26,9 +26,16 @@ type Look struct {
 	Nodes map[string]cluster.Node
 	// Memory gives the points that are kept of a container, oldest first; nil where nothing is kept.
 	Memory func(replica, container string) []metrics.Point
+	// Trend gives the long history of a container's usage, oldest first; nil where none is kept.
+	Trend func(replica, container string) []metrics.TrendPoint
+	// Services by "namespace/name"; empty on a platform without services.
+	Services map[string]cluster.Service
 	// NotReadyAfter and PendingAfter are the policy's.
 	NotReadyAfter, PendingAfter time.Duration
-	Now                         time.Time
+	// ForecastWarmUp, ForecastMinSpan, ForecastMinPercent and ForecastHorizon are those of the policy's forecast.
+	ForecastWarmUp, ForecastMinSpan, ForecastHorizon time.Duration
+	ForecastMinPercent                               int32
+	Now                                              time.Time
 }
 
 // subject is one replica, or one container of it, under a look.
@@ -55,45 +62,8 @@ type explanation struct {
 	pro, against []string
 }
 
-// deathCheck explains a death, or returns false.
-type deathCheck struct {
-	kind  incident.Kind
-	check func(s *subject, d *death) (explanation, bool)
-}
-
-// stateCheck finds a state that lasts in a container or a whole replica, or returns false.
-type stateCheck struct {
-	kind  incident.Kind
-	check func(s *subject) (incident.Finding, bool)
-}
-
-// The chain, in the order in which it runs; the order is that of incident.Kinds. A replica on a node that is not ready
-// gives that finding only.
-
-func deathChecks() [3]deathCheck {
-	return [3]deathCheck{
-		{incident.OOMKilled, oomKilled},
-		{incident.ProbableOOM, probableOOM},
-		{incident.LivenessKill, livenessKill},
-	}
-}
-
-func containerChecks() [3]stateCheck {
-	return [3]stateCheck{
-		{incident.ChildOOM, childOOM},
-		{incident.ImagePull, imagePull},
-		{incident.ConfigMissing, configMissing},
-	}
-}
-
-func replicaChecks() [2]stateCheck {
-	return [2]stateCheck{
-		{incident.Unschedulable, unschedulable},
-		{incident.NotReady, notReady},
-	}
-}
-
-// Findings runs every check over the workload. The result has the order of the replicas and, within one, of the checks.
+// Findings runs every check over the workload. The result has the order of the replicas and, within one, of the checks;
+// what concerns the workload itself is at its end.
 func Findings(l *Look) []incident.Finding {
 	var out []incident.Finding
 	s := &subject{Look: l}
@@ -108,13 +78,32 @@ func Findings(l *Look) []incident.Finding {
 			out = ofContainer(s, out)
 		}
 		s.container = nil
-		if s.replica.Deleting() {
-			continue
-		}
-		for _, c := range replicaChecks() {
-			if f, found := c.check(s); found {
-				out = append(out, s.finish(f, c.kind))
+		out = ofReplica(s, out)
+	}
+	for _, c := range workloadChecks() {
+		if f, found := c.check(l); found {
+			f.Kind = c.kind
+			if f.Since.IsZero() {
+				f.Since = l.Now
 			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func ofReplica(s *subject, out []incident.Finding) []incident.Finding {
+	for _, c := range endedChecks() {
+		if f, found := c.check(s); found {
+			out = append(out, s.finish(f, c.kind))
+		}
+	}
+	if s.replica.Deleting() {
+		return out
+	}
+	for _, c := range replicaChecks() {
+		if f, found := c.check(s); found {
+			out = append(out, s.finish(f, c.kind))
 		}
 	}
 	return out
@@ -124,6 +113,7 @@ func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 	if s.container.Kind == cluster.ContainerEphemeral {
 		return out
 	}
+	before := len(out)
 	deaths := s.deaths()
 	var explained bool // the latest death is, so the crash loop is not a cause of its own
 	for i := range deaths {
@@ -145,6 +135,16 @@ func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 	if !explained {
 		if f, found := crashLoop(s, deaths); found {
 			out = append(out, s.finish(f, incident.CrashLoop))
+		}
+	}
+	for i := before; i < len(out); i++ {
+		if out[i].Active {
+			return out
+		}
+	}
+	for _, c := range forecastChecks() {
+		if f, found := c.check(s); found {
+			out = append(out, s.finish(f, c.kind))
 		}
 	}
 	return out
@@ -285,3 +285,13 @@ func latest(times ...time.Time) time.Time {
 
 // between returns b minus a, not negative.
 func between(a, b time.Time) time.Duration { return max(b.Sub(a), 0) }
+
+// pending returns since when the container has been waiting at the earliest, and whether that is longer than the policy
+// allows. A waiting state carries no time, so it is the later of the replica's start and the container's last death.
+func (s *subject) pending() (since time.Time, long bool) {
+	since = latest(s.replica.CreatedAt, s.replica.StartedAt)
+	if d := s.container.LatestDeath(); d != nil {
+		since = latest(since, d.FinishedAt)
+	}
+	return since, !since.IsZero() && s.Now.Sub(since) >= s.PendingAfter
+}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -343,28 +344,39 @@ func TestFingerprints(t *testing.T) {
 	}
 }
 
-// TestChainOrder verifies that the checks run in the documented order.
+// TestChainOrder verifies that every list of the chain has known kinds, each once, in the order of incident.Kinds.
 func TestChainOrder(t *testing.T) {
-	var got []incident.Kind
+	lists := map[string][]incident.Kind{}
+	seen := map[incident.Kind]string{incident.NodeNotReady: "Findings", incident.CrashLoop: "Findings"}
+	add := func(list string, k incident.Kind) {
+		lists[list] = append(lists[list], k)
+		if other := seen[k]; other != "" {
+			t.Errorf("%s is in %s and %s", k, other, list)
+		}
+		seen[k] = list
+	}
 	for _, c := range deathChecks() {
-		got = append(got, c.kind)
+		add("deathChecks", c.kind)
 	}
-	for _, c := range containerChecks() {
-		got = append(got, c.kind)
-	}
-	for _, c := range replicaChecks() {
-		got = append(got, c.kind)
-	}
-	for _, k := range got {
-		if len(got) != len(incident.Kinds())-2 { // NodeNotReady and CrashLoop frame the chain
-			t.Fatalf("%d kinds in the chain", len(got))
+	container, forecast, ended, replica := containerChecks(), forecastChecks(), endedChecks(), replicaChecks()
+	for name, list := range map[string][]stateCheck{
+		"containerChecks": container[:], "forecastChecks": forecast[:], "endedChecks": ended[:], "replicaChecks": replica[:],
+	} {
+		for _, c := range list {
+			add(name, c.kind)
 		}
-		found := false
-		for _, known := range incident.Kinds() {
-			found = found || known == k
-		}
-		if !found {
-			t.Errorf("%s is no kind", k)
+	}
+	for _, c := range workloadChecks() {
+		add("workloadChecks", c.kind)
+	}
+	for name, list := range lists {
+		last := -1
+		for _, k := range list {
+			at := slices.Index(incident.Kinds(), k)
+			if at <= last {
+				t.Errorf("%s: %s is no kind, or not in the order of incident.Kinds", name, k)
+			}
+			last = at
 		}
 	}
 }

@@ -1,0 +1,65 @@
+package detect
+
+import "github.com/homeostat/homeostat/internal/incident"
+
+// deathCheck explains a death, or returns false.
+type deathCheck struct {
+	kind  incident.Kind
+	check func(s *subject, d *death) (explanation, bool)
+}
+
+// stateCheck finds a state that lasts in a container or a whole replica, or returns false.
+type stateCheck struct {
+	kind  incident.Kind
+	check func(s *subject) (incident.Finding, bool)
+}
+
+// workloadCheck finds a state that lasts in the workload itself, or returns false. It sets Fingerprint, and no replica.
+type workloadCheck struct {
+	kind  incident.Kind
+	check func(l *Look) (incident.Finding, bool)
+}
+
+// The chain, in the order in which it runs. A replica on a node that is not ready gives that finding only, so its check
+// is in no list; neither is that of a crash loop, which wants to know what the checks of deaths have explained.
+
+// deathChecks are asked about each death of a container, until one knows it.
+func deathChecks() [3]deathCheck {
+	return [3]deathCheck{
+		{incident.OOMKilled, oomKilled},
+		{incident.ProbableOOM, probableOOM},
+		{incident.LivenessKill, livenessKill},
+	}
+}
+
+// containerChecks are asked about each container of a replica that has not ended and is not being deleted.
+func containerChecks() [3]stateCheck {
+	return [3]stateCheck{
+		{incident.ChildOOM, childOOM},
+		{incident.ImagePull, imagePull},
+		{incident.ConfigMissing, configMissing},
+	}
+}
+
+// forecastChecks are asked about each container of such a replica in which no other check has found what lasts.
+func forecastChecks() [0]stateCheck {
+	return [0]stateCheck{}
+}
+
+// endedChecks are asked about every replica, also one that has ended or is being deleted.
+func endedChecks() [0]stateCheck {
+	return [0]stateCheck{}
+}
+
+// replicaChecks are asked about each replica that is not being deleted.
+func replicaChecks() [2]stateCheck {
+	return [2]stateCheck{
+		{incident.Unschedulable, unschedulable},
+		{incident.NotReady, notReady},
+	}
+}
+
+// workloadChecks are asked once, about the workload.
+func workloadChecks() [0]workloadCheck {
+	return [0]workloadCheck{}
+}
