@@ -182,7 +182,7 @@ func (p *pass) name(f *incident.Finding) string {
 		if n > 0 {
 			seed += "/" + strconv.Itoa(n)
 		}
-		name := incidentName(p.in.Workload.Ref, f.Kind, seed)
+		name := IncidentName(p.in.Workload.Ref, f.Kind, seed)
 		taken := slices.ContainsFunc(p.in.Incidents, func(i incident.Incident) bool { return i.Name == name }) ||
 			slices.ContainsFunc(p.tracked, func(t *tracked) bool { return t.inc.Name == name })
 		if !taken {
@@ -191,7 +191,9 @@ func (p *pass) name(f *incident.Finding) string {
 	}
 }
 
-func incidentName(w cluster.Ref, k incident.Kind, seed string) string {
+// IncidentName returns the name of an incident: workload, kind and a hash of the seed, so that two leaders that see the same
+// failure make the same name, and the second one conflicts.
+func IncidentName(w cluster.Ref, k incident.Kind, seed string) string {
 	end := "-" + strings.ToLower(string(k)) + "-" + shortHash(seed)
 	head := strings.Map(func(r rune) rune {
 		switch {

@@ -79,6 +79,8 @@ type Climate struct {
 	Down map[string]Dependency
 	// Dependents are the members that the incidents of this workload have, by the incident's name.
 	Dependents map[string][]incident.Member
+	// Roots are the incidents ("namespace/name") that those of this workload follow from beside its dependencies, by their names.
+	Roots map[string]string
 }
 
 // ClusterBudget bounds the actions on all workloads together. The zero value bounds nothing.

@@ -1,0 +1,149 @@
+package survey
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+// settle is how long the cause of a storm may last without its hold: what turns out within it to be one root with members is none.
+const settle = 30 * time.Second
+
+// Breaker says when so much fails at once that acting is more likely to harm than to help. The model is the node controller's,
+// which stops evicting where more than half of a zone is unhealthy, and medik8s' storm cooldown.
+type Breaker struct {
+	// SharePercent of the watched workloads that may have opened an incident Within; above it, and from AtLeast workloads on, it
+	// is a storm. Default 20 % and 3 within 5 minutes.
+	SharePercent int32
+	AtLeast      int32
+	Within       time.Duration
+	// Nodes not ready at once that are a storm. Default 2.
+	Nodes int32
+	// Hold is how long nothing is done after the cause went away. Default 10 minutes.
+	Hold time.Duration
+}
+
+// DefaultBreaker returns the defaults.
+func DefaultBreaker() Breaker {
+	return Breaker{SharePercent: 20, AtLeast: 3, Within: 5 * time.Minute, Nodes: 2, Hold: 10 * time.Minute}
+}
+
+// clusterRef is what an incident of kind Storm is about.
+func clusterRef() cluster.Ref { return cluster.Ref{Kind: KindCluster, Name: "cluster"} }
+
+// storm opens, keeps and resolves the incident of a storm, and returns why nothing may be done, empty where it may.
+func (l *look) storm() string {
+	cause := l.stormCause()
+	stored := l.about(clusterRef(), incident.Storm)
+	switch {
+	case stored == nil && cause == "":
+		return ""
+	case stored == nil:
+		in := l.openStorm(cause)
+		l.put(in, healing.ReasonOpened)
+		return cause
+	case cause != "":
+		l.keepStorm(stored, cause)
+		return cause
+	}
+	in := stored.Clone()
+	if in.HealthySince.IsZero() && l.now.Sub(in.StartedAt) >= settle {
+		in.HealthySince = l.now
+		in.Note(l.now, string(healing.ReasonRecovered), "its cause is away; nothing is done for another "+l.Breaker.Hold.String())
+		in.Say(string(healing.ReasonRecovered), "the storm is over; nothing is done for another "+l.Breaker.Hold.String())
+		l.put(in, healing.ReasonRecovered)
+	}
+	if left := l.Breaker.Hold - l.now.Sub(in.HealthySince); !in.HealthySince.IsZero() && left > 0 {
+		return fmt.Sprintf("a storm ended %s ago, and nothing is done until %s after one", l.now.Sub(in.HealthySince).Round(time.Second), l.Breaker.Hold)
+	}
+	in.State, in.ResolvedAt = incident.Resolved, l.now
+	in.Note(l.now, string(healing.ReasonResolved), "resolved: remedies are carried out again")
+	in.Say(string(healing.ReasonResolved), "resolved: remedies are carried out again")
+	l.put(in, healing.ReasonResolved)
+	return ""
+}
+
+// stormCause says what makes it a storm now, empty for nothing.
+func (l *look) stormCause() string {
+	if l.Trouble != "" {
+		return "the platform's API is in trouble: " + l.Trouble
+	}
+	if n := int32(len(l.downNodes)); l.Breaker.Nodes > 0 && n >= l.Breaker.Nodes { //nolint:gosec // nodes are no billions
+		return fmt.Sprintf("%d nodes are not ready at once", n)
+	}
+	failing := int32(len(l.failing())) //nolint:gosec // workloads are no billions
+	watched := int32(len(l.Watched))   //nolint:gosec // workloads are no billions
+	if l.Breaker.SharePercent > 0 && failing >= max(l.Breaker.AtLeast, 1) && int64(failing)*100 > int64(l.Breaker.SharePercent)*int64(watched) {
+		return fmt.Sprintf("%d of %d watched workloads began to fail within %s", failing, watched, l.Breaker.Within)
+	}
+	return ""
+}
+
+// failing returns the watched workloads that opened an incident within the breaker's time: one with a root has its root's cause,
+// and a notice or a forecast is no failure.
+func (l *look) failing() map[string]*incident.Incident {
+	out := map[string]*incident.Incident{}
+	for i := range l.Incidents {
+		one := &l.Incidents[i]
+		age := l.now.Sub(one.OpenedAt)
+		if one.Root != "" || one.Kind.Notice() || one.Kind.Forecast() || one.Kind == incident.Storm || one.Workload.Kind == KindNode || age > l.Breaker.Within {
+			continue
+		}
+		out[one.Workload.String()] = one
+	}
+	watched := make(map[string]bool, len(l.Watched))
+	for _, w := range l.Watched {
+		watched[w.Ref.String()] = true
+	}
+	for key := range out {
+		if !watched[key] {
+			delete(out, key)
+		}
+	}
+	return out
+}
+
+func (l *look) openStorm(cause string) incident.Incident {
+	in := incident.Incident{
+		Namespace: l.Home, Name: healing.IncidentName(clusterRef(), incident.Storm, l.now.UTC().String()), Workload: clusterRef(),
+		Kind: incident.Storm, State: incident.Open, OpenedAt: l.now, StartedAt: l.now, LastSeenAt: l.now,
+	}
+	in.Count(l.now.UTC().String(), l.now, 1)
+	failing := l.failing()
+	for _, w := range sortedWorkloads(l.Watched) {
+		if one := failing[w.Ref.String()]; one != nil {
+			in.Join(incident.Member{Workload: w.Ref, Incident: fullName(one), Kind: one.Kind, Since: one.StartedAt})
+		}
+	}
+	in.Explain(cause, 90, []string{cause}, nil)
+	in.Note(l.now, string(healing.ReasonOpened), cause)
+	in.Note(l.now, string(healing.ReasonBreakerOpen), "the breaker is open: nothing is done anywhere until it is over")
+	in.Say(string(healing.ReasonBreakerOpen), cause+"; the breaker is open: nothing is done anywhere until it is over, a person is needed")
+	return in
+}
+
+func (l *look) keepStorm(stored *incident.Incident, cause string) {
+	in := stored.Clone()
+	changed := false
+	if !in.HealthySince.IsZero() {
+		in.HealthySince, changed = time.Time{}, true
+		in.Count(l.now.UTC().String(), l.now, 1)
+		in.Note(l.now, string(healing.ReasonSeenAgain), cause)
+	}
+	failing := l.failing()
+	for _, w := range sortedWorkloads(l.Watched) {
+		if one := failing[w.Ref.String()]; one != nil && in.Join(incident.Member{Workload: w.Ref, Incident: fullName(one), Kind: one.Kind, Since: one.StartedAt}) {
+			changed = true
+		}
+	}
+	if l.now.Sub(in.LastSeenAt) >= seenEvery {
+		in.LastSeenAt, changed = l.now, true
+	}
+	if changed {
+		in.Say(string(healing.ReasonBreakerOpen), cause+"; the breaker is open: nothing is done anywhere until it is over, a person is needed")
+		l.put(in, "")
+	}
+}
