@@ -17,11 +17,22 @@ type Config struct {
 	Keep int
 	// Forget is how long a container or node is remembered after it was seen last; from StaleAfter to 168h. Default 10m.
 	Forget time.Duration
+	// TrendStep is how far apart the points of a container's long history are; from 1s to 10m. Default 30s.
+	TrendStep time.Duration
+	// TrendSpan is how far back that history goes; from TrendStep to 24h, and at most 10000 steps. Default 2h, or TrendStep
+	// times 10000 if that is less.
+	TrendSpan time.Duration
 }
+
+// maxTrendPoints bounds a container's trend.
+const maxTrendPoints = 10000
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{Span: 15 * time.Second, StaleAfter: time.Minute, Keep: 60, Forget: 10 * time.Minute}
+	return Config{
+		Span: 15 * time.Second, StaleAfter: time.Minute, Keep: 60, Forget: 10 * time.Minute,
+		TrendStep: 30 * time.Second, TrendSpan: 2 * time.Hour,
+	}
 }
 
 // withDefaults returns c with its zero fields set.
@@ -39,6 +50,12 @@ func (c Config) withDefaults() Config {
 	if c.Forget == 0 {
 		c.Forget = max(d.Forget, c.StaleAfter)
 	}
+	if c.TrendStep == 0 {
+		c.TrendStep = d.TrendStep
+	}
+	if c.TrendSpan == 0 {
+		c.TrendSpan = min(d.TrendSpan, maxTrendPoints*c.TrendStep)
+	}
 	return c
 }
 
@@ -53,6 +70,8 @@ func (c Config) Validate() error {
 		{"span", c.Span, 100 * time.Millisecond, time.Hour},
 		{"staleAfter", c.StaleAfter, c.Span, 24 * time.Hour},
 		{"forget", c.Forget, c.StaleAfter, 7 * 24 * time.Hour},
+		{"trendStep", c.TrendStep, time.Second, 10 * time.Minute},
+		{"trendSpan", c.TrendSpan, c.TrendStep, min(24*time.Hour, maxTrendPoints*c.TrendStep)},
 	}
 	for _, d := range durations {
 		if d.value < d.lo || d.value > d.hi {
@@ -63,4 +82,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("metrics: keep is %d, allowed is 2 to 10000", c.Keep)
 	}
 	return nil
+}
+
+// trendPoints returns how many points a trend has at most: both ends of the span, and as many more as come early.
+func (c Config) trendPoints() int {
+	return int(c.TrendSpan/(c.TrendStep-c.TrendStep/trendSlack)) + 1
 }

@@ -15,11 +15,11 @@ const (
 )
 
 // FindingKind names a kind of failure.
-// +kubebuilder:validation:Enum=OOMKilled;ProbableOOM;ChildOOM;CrashLoop;LivenessKill;ImagePull;ConfigMissing;Unschedulable;NotReady;NodeNotReady
+// +kubebuilder:validation:Enum=NodeNotReady;OOMKilled;NodeOOM;ProbableOOM;ChildOOM;StatusUnknown;LivenessKill;StartupKill;BadCommand;CleanExit;ImagePull;ConfigMissing;VolumeStuck;SandboxFailed;NodeCrashLoop;CrashLoop;Evicted;Disrupted;Unschedulable;ReadinessGate;NotReady;StuckTerminating;ResizeStuck;RolloutStuck;CreateRefused;JobFailed;AutoscalerBlind;MemoryLeak;CPUThrottled;RestartRate;Storm
 type FindingKind string
 
 // Remedy is what is done about a finding.
-// +kubebuilder:validation:Enum=None;Restart
+// +kubebuilder:validation:Enum=None;Capture;Restart;Quarantine;ResizeMemory;RestartWorkload;ScaleOut;Rollback;AbortCanary
 type Remedy string
 
 // HealingPolicy says which workloads of its namespace are watched, and what may be done about which finding.
@@ -61,13 +61,38 @@ type HealingPolicySpec struct {
 	// +kubebuilder:default=Observe
 	Mode HealingMode `json:"mode,omitempty"`
 
-	// remedies per finding. A finding that is not named has its default: Restart for NotReady (a replica
-	// that hangs) and ChildOOM (a container that lives on after one of its processes was killed), None for every other.
+	// remedies per finding. A finding that is not named has its default: a ladder for what a remedy can mend (docs/healing.md),
+	// None for every other.
 	// +optional
 	// +listType=map
 	// +listMapKey=finding
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=32
 	Remedies []FindingRemedy `json:"remedies,omitempty"`
+
+	// maxMemoryPercent bounds ResizeMemory, in percent of the limit in the pod template. 100 to 1000.
+	// +optional
+	// +kubebuilder:default=200
+	// +kubebuilder:validation:Minimum=100
+	// +kubebuilder:validation:Maximum=1000
+	MaxMemoryPercent *int32 `json:"maxMemoryPercent,omitempty"`
+
+	// patchTemplate makes ResizeMemory patch the pod template too, which starts a rollout. Otherwise the patch is proposed in the
+	// incident and the change ends with the pod.
+	// +optional
+	PatchTemplate bool `json:"patchTemplate,omitempty"`
+
+	// maxScaleOutPercent bounds ScaleOut, in percent of the replicas that were desired when the incident began; the maximum of an
+	// autoscaler holds too. 100 to 1000.
+	// +optional
+	// +kubebuilder:default=200
+	// +kubebuilder:validation:Minimum=100
+	// +kubebuilder:validation:Maximum=1000
+	MaxScaleOutPercent *int32 `json:"maxScaleOutPercent,omitempty"`
+
+	// forecast says when growth of memory is a finding.
+	// +optional
+	// +kubebuilder:default={}
+	Forecast ForecastRules `json:"forecast,omitempty"`
 
 	// budget bounds the actions on each workload.
 	// +optional
@@ -123,16 +148,62 @@ type HealingPolicySpec struct {
 	PendingAfter *metav1.Duration `json:"pendingAfter,omitempty"`
 }
 
-// FindingRemedy is the remedy for one finding. Restart is only allowed where it can help and destroys no evidence.
+// FindingRemedy is what is tried for one finding: one remedy, or several one after the other. What cannot mend the finding or
+// would destroy its evidence is not allowed.
 //
-// +kubebuilder:validation:XValidation:rule="self.remedy != 'Restart' || self.finding in ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'NotReady']",fieldPath=".remedy",messageExpression="'remedy for ' + self.finding + ' is Restart, only None is allowed: a restart cannot mend it and loses the evidence'"
+// +kubebuilder:validation:XValidation:rule="has(self.remedy) != has(self.ladder)",messageExpression="'remedies for ' + self.finding + (has(self.remedy) ? ' have both remedy and ladder' : ' have neither remedy nor ladder') + ': give exactly one, remedy (one rung) or ladder (a list)'"
+// +kubebuilder:validation:XValidation:rule="!has(self.remedy) || self.remedy == 'None' || self.finding in {'Capture': ['ChildOOM', 'NotReady', 'MemoryLeak'], 'Restart': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'VolumeStuck', 'NodeCrashLoop', 'NotReady', 'ResizeStuck', 'MemoryLeak'], 'Quarantine': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'NodeCrashLoop', 'CrashLoop', 'NotReady'], 'ResizeMemory': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'MemoryLeak'], 'RestartWorkload': ['OOMKilled', 'ProbableOOM', 'MemoryLeak'], 'ScaleOut': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'CPUThrottled'], 'Rollback': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck'], 'AbortCanary': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck']}[self.remedy]",fieldPath=".remedy",messageExpression="'remedy for ' + self.finding + ' is ' + self.remedy + ', allowed are ' + ['None', 'Capture', 'Restart', 'Quarantine', 'ResizeMemory', 'RestartWorkload', 'ScaleOut', 'Rollback', 'AbortCanary'].filter(r, r == 'None' || self.finding in {'Capture': ['ChildOOM', 'NotReady', 'MemoryLeak'], 'Restart': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'VolumeStuck', 'NodeCrashLoop', 'NotReady', 'ResizeStuck', 'MemoryLeak'], 'Quarantine': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'NodeCrashLoop', 'CrashLoop', 'NotReady'], 'ResizeMemory': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'MemoryLeak'], 'RestartWorkload': ['OOMKilled', 'ProbableOOM', 'MemoryLeak'], 'ScaleOut': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'CPUThrottled'], 'Rollback': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck'], 'AbortCanary': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck']}[r]).join(', ')"
+// +kubebuilder:validation:XValidation:rule="!has(self.ladder) || self.ladder.all(r, r == 'None' || self.finding in {'Capture': ['ChildOOM', 'NotReady', 'MemoryLeak'], 'Restart': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'VolumeStuck', 'NodeCrashLoop', 'NotReady', 'ResizeStuck', 'MemoryLeak'], 'Quarantine': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'NodeCrashLoop', 'CrashLoop', 'NotReady'], 'ResizeMemory': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'MemoryLeak'], 'RestartWorkload': ['OOMKilled', 'ProbableOOM', 'MemoryLeak'], 'ScaleOut': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'CPUThrottled'], 'Rollback': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck'], 'AbortCanary': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck']}[r])",fieldPath=".ladder",messageExpression="'ladder for ' + self.finding + ' has ' + self.ladder.filter(r, r != 'None' && !(self.finding in {'Capture': ['ChildOOM', 'NotReady', 'MemoryLeak'], 'Restart': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'VolumeStuck', 'NodeCrashLoop', 'NotReady', 'ResizeStuck', 'MemoryLeak'], 'Quarantine': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'NodeCrashLoop', 'CrashLoop', 'NotReady'], 'ResizeMemory': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'MemoryLeak'], 'RestartWorkload': ['OOMKilled', 'ProbableOOM', 'MemoryLeak'], 'ScaleOut': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'CPUThrottled'], 'Rollback': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck'], 'AbortCanary': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck']}[r]))[0] + ', allowed are ' + ['None', 'Capture', 'Restart', 'Quarantine', 'ResizeMemory', 'RestartWorkload', 'ScaleOut', 'Rollback', 'AbortCanary'].filter(r, r == 'None' || self.finding in {'Capture': ['ChildOOM', 'NotReady', 'MemoryLeak'], 'Restart': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'VolumeStuck', 'NodeCrashLoop', 'NotReady', 'ResizeStuck', 'MemoryLeak'], 'Quarantine': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'NodeCrashLoop', 'CrashLoop', 'NotReady'], 'ResizeMemory': ['OOMKilled', 'ProbableOOM', 'ChildOOM', 'MemoryLeak'], 'RestartWorkload': ['OOMKilled', 'ProbableOOM', 'MemoryLeak'], 'ScaleOut': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'CPUThrottled'], 'Rollback': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck'], 'AbortCanary': ['OOMKilled', 'ProbableOOM', 'LivenessKill', 'StartupKill', 'BadCommand', 'ImagePull', 'ConfigMissing', 'CrashLoop', 'NotReady', 'RolloutStuck']}[r]).join(', ')"
+// +kubebuilder:validation:XValidation:rule="!has(self.ladder) || self.ladder.all(r, self.ladder.exists_one(o, o == r))",fieldPath=".ladder",messageExpression="'ladder for ' + self.finding + ' has ' + self.ladder.filter(r, !self.ladder.exists_one(o, o == r))[0] + ' twice, each rung is allowed once'"
+// +kubebuilder:validation:XValidation:rule="!has(self.ladder) || size(self.ladder) < 2 || !('None' in self.ladder)",fieldPath=".ladder",messageExpression="'ladder for ' + self.finding + ' has None beside other remedies, it is allowed alone only'"
 type FindingRemedy struct {
 	// finding that the remedy is for.
 	// +required
 	Finding FindingKind `json:"finding"`
-	// remedy is Restart (evict the replica, its owner makes a fresh one) or None (notify and keep the evidence).
-	// +required
-	Remedy Remedy `json:"remedy"`
+	// remedy is the only rung: None (notify and keep the evidence), Capture (fetch a profile where the application offers one),
+	// Restart (evict the replica, its owner makes a fresh one), Quarantine (take the replica out of its Services and its owner and
+	// keep it), ResizeMemory (raise the memory limit in place), RestartWorkload (a rolling restart), ScaleOut (more replicas),
+	// Rollback (back to the newest revision that was healthy) or AbortCanary (a canary to zero, or a Service back to the other
+	// track).
+	// +optional
+	Remedy Remedy `json:"remedy,omitempty"`
+	// ladder is remedies in the order in which they are tried; one that does not fit what is known is skipped.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Ladder []Remedy `json:"ladder,omitempty"`
+}
+
+// ForecastRules say when growth of memory is a finding.
+type ForecastRules struct {
+	// warmUp is the beginning of a container's life that is left out. 0s to 24h.
+	// +optional
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('0s') && duration(self) <= duration('24h')",messageExpression="'warmUp is ' + self + ', it must be a duration of 0s to 24h, such as 30m or 2h'"
+	WarmUp *metav1.Duration `json:"warmUp,omitempty"`
+	// minSpan is the least time that the growth has to be seen over. 1m to 24h.
+	// +optional
+	// +kubebuilder:default="30m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",messageExpression="'minSpan is ' + self + ', it must be a duration of 1m to 24h, such as 30m or 2h'"
+	MinSpan *metav1.Duration `json:"minSpan,omitempty"`
+	// horizon is how far ahead the limit may be reached. 1m to 168h.
+	// +optional
+	// +kubebuilder:default="2h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,6})?(h|m|s|ms))+$') && duration(self) >= duration('1m') && duration(self) <= duration('168h')",messageExpression="'horizon is ' + self + ', it must be a duration of 1m to 168h, such as 30m or 2h'"
+	Horizon *metav1.Duration `json:"horizon,omitempty"`
+	// minPercent of the limit that is used already. 1 to 100.
+	// +optional
+	// +kubebuilder:default=70
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MinPercent *int32 `json:"minPercent,omitempty"`
 }
 
 // Budget bounds the actions on one workload.

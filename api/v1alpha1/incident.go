@@ -24,12 +24,14 @@ const (
 // +kubebuilder:printcolumn:name="Workload",type=string,JSONPath=`.status.workload.name`
 // +kubebuilder:printcolumn:name="Finding",type=string,JSONPath=`.status.finding`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.state`
+// +kubebuilder:printcolumn:name="Confidence",type=integer,JSONPath=`.status.confidence`,description="percent"
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`,description="why it was acted on or not"
-// +kubebuilder:printcolumn:name="Count",type=integer,JSONPath=`.status.occurrences`,description="deaths, or replicas that show it"
-// +kubebuilder:printcolumn:name="Last Seen",type=date,JSONPath=`.status.lastSeenAt`
+// +kubebuilder:printcolumn:name="Root",type=string,JSONPath=`.status.root`,description="the incident that it follows from"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.status.workload.kind`,priority=1
-// +kubebuilder:printcolumn:name="Confidence",type=integer,JSONPath=`.status.confidence`,priority=1,description="percent"
+// +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.status.workload.kind`,priority=1,description="of the workload"
+// +kubebuilder:printcolumn:name="Count",type=integer,JSONPath=`.status.occurrences`,priority=1,description="deaths, or replicas that show it"
+// +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.memberCount`,priority=1,description="workloads that fail because of it"
+// +kubebuilder:printcolumn:name="Last Seen",type=date,JSONPath=`.status.lastSeenAt`,priority=1
 // +kubebuilder:printcolumn:name="Cause",type=string,JSONPath=`.status.cause`,priority=1
 type Incident struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -102,6 +104,23 @@ type IncidentStatus struct {
 	// +optional
 	// +listType=atomic
 	Timeline []TimelineEntry `json:"timeline,omitempty"`
+	// root names the incident (namespace/name) that this one follows from; empty: it is its own root. Nothing is done about an
+	// incident with a root.
+	// +optional
+	Root string `json:"root,omitempty"`
+	// members are the workloads that fail because of this incident, in the order in which they were seen, at most 32.
+	// +optional
+	// +listType=atomic
+	Members []IncidentMember `json:"members,omitempty"`
+	// memberCount is how many members there were.
+	// +optional
+	MemberCount int32 `json:"memberCount,omitempty"`
+	// forecast is the newest one of an incident whose finding is MemoryLeak.
+	// +optional
+	Forecast *MemoryForecast `json:"forecast,omitempty"`
+	// proposal is a patch that a person or a Git repository would apply, as YAML with a comment that names the object.
+	// +optional
+	Proposal string `json:"proposal,omitempty"`
 	// remediations are the actions: their intents and what became of them.
 	// +optional
 	// +listType=map
@@ -115,6 +134,66 @@ type IncidentStatus struct {
 	// or before it was counted.
 	// +optional
 	ForgottenUntil *metav1.MicroTime `json:"forgottenUntil,omitempty"`
+}
+
+// IncidentMember is a workload that fails because of the incident in whose members it is.
+type IncidentMember struct {
+	// workload that fails.
+	Workload ObjectRef `json:"workload"`
+	// incident of its own (namespace/name), empty where it has none.
+	// +optional
+	Incident string `json:"incident,omitempty"`
+	// finding of that incident, empty where the root stands for it.
+	// +optional
+	Finding FindingKind `json:"finding,omitempty"`
+	// since is when it was first seen failing.
+	// +optional
+	Since *metav1.MicroTime `json:"since,omitempty"`
+}
+
+// MemoryForecast says when a container reaches its memory limit if it goes on as it does.
+type MemoryForecast struct {
+	// at is when the forecast was made.
+	// +optional
+	At *metav1.MicroTime `json:"at,omitempty"`
+	// oomAt is when the limit is reached.
+	// +optional
+	OOMAt *metav1.MicroTime `json:"oomAt,omitempty"`
+	// earliest is the beginning of the 90 % interval of oomAt.
+	// +optional
+	Earliest *metav1.MicroTime `json:"earliest,omitempty"`
+	// latest is the end of that interval; not given: it is open.
+	// +optional
+	Latest *metav1.MicroTime `json:"latest,omitempty"`
+	// memoryBytes that were resident then.
+	// +optional
+	MemoryBytes int64 `json:"memoryBytes,omitempty"`
+	// limitBytes of the container.
+	// +optional
+	LimitBytes int64 `json:"limitBytes,omitempty"`
+	// bytesPerSecond is the growth after what load explains, with at most four decimals.
+	// +optional
+	BytesPerSecond string `json:"bytesPerSecond,omitempty"`
+	// fit is R² of the line, 0 to 1.
+	// +optional
+	Fit string `json:"fit,omitempty"`
+	// span of time that the line was fitted over.
+	// +optional
+	Span *metav1.Duration `json:"span,omitempty"`
+}
+
+// ObjectRef names an object in any namespace.
+type ObjectRef struct {
+	// kind such as Deployment.
+	Kind string `json:"kind"`
+	// namespace of the object, empty where it has none.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// name of the object.
+	Name string `json:"name"`
+	// uid of the object, empty where it is not known.
+	// +optional
+	UID string `json:"uid,omitempty"`
 }
 
 // WorkloadRef names a workload in the namespace of the object that refers to it.
@@ -154,7 +233,7 @@ type IncidentSubject struct {
 
 // IncidentEvidence is facts copied at detection.
 type IncidentEvidence struct {
-	// kind: Termination, Log, Event, Usage, Change or Status.
+	// kind: Termination, Log, Event, Usage, Change, Status or Profile.
 	Kind string `json:"kind"`
 	// at is the time that the evidence is about.
 	// +optional
@@ -172,6 +251,13 @@ type IncidentEvidence struct {
 	// +optional
 	// +listType=atomic
 	Lines []string `json:"lines,omitempty"`
+	// templates are the kinds of line that the log has, the most telling first.
+	// +optional
+	// +listType=atomic
+	Templates []LogTemplate `json:"templates,omitempty"`
+	// source of a log: kubelet or loki.
+	// +optional
+	Source string `json:"source,omitempty"`
 	// termination is how a container died.
 	// +optional
 	Termination *Termination `json:"termination,omitempty"`
@@ -182,6 +268,23 @@ type IncidentEvidence struct {
 	// memoryLimit in bytes, none where it is not given.
 	// +optional
 	MemoryLimit int64 `json:"memoryLimit,omitempty"`
+}
+
+// LogTemplate is lines of a log that differ only in their variable parts.
+type LogTemplate struct {
+	// template is the line with <*> for each part that varies.
+	Template string `json:"template"`
+	// count of its lines in this log.
+	Count int32 `json:"count"`
+	// before is the count in the same container's log of the hour before; -1: not known.
+	Before int32 `json:"before"`
+	// siblings is the count in the logs of healthy replicas over the same time; -1: not known.
+	Siblings int32 `json:"siblings"`
+	// novelty from 0 (always there) to 100 (only in this log).
+	Novelty int32 `json:"novelty"`
+	// example is its last line.
+	// +optional
+	Example string `json:"example,omitempty"`
 }
 
 // Termination is one death of a container.
@@ -231,18 +334,25 @@ type TimelineEntry struct {
 	Message string `json:"message,omitempty"`
 }
 
-// Remediation is one action on one replica: its intent, and what became of it.
+// Remediation is one action: its intent, and what became of it.
 type Remediation struct {
-	// id is the same for the same cause and replica: at most one action is carried out for it.
+	// id is the same for the same cause, target and remedy: at most one action is carried out for it.
 	// +required
 	ID string `json:"id"`
 	// remedy that was chosen.
 	Remedy Remedy `json:"remedy"`
-	// replica that was acted on.
-	Replica string `json:"replica"`
+	// replica that was acted on, empty where the workload was.
+	// +optional
+	Replica string `json:"replica,omitempty"`
 	// replicaUID of the replica that was acted on.
 	// +optional
 	ReplicaUID string `json:"replicaUID,omitempty"`
+	// change says from what to what, for the remedies that change a number or a revision.
+	// +optional
+	Change *RemediationChange `json:"change,omitempty"`
+	// call is the API call as it was or would be made: method, path and body in short.
+	// +optional
+	Call string `json:"call,omitempty"`
 	// intendedAt is when the intent was written, before the action.
 	// +optional
 	IntendedAt *metav1.MicroTime `json:"intendedAt,omitempty"`
@@ -267,6 +377,40 @@ type Remediation struct {
 	// message is one plain sentence.
 	// +optional
 	Message string `json:"message,omitempty"`
+}
+
+// RemediationChange is what a remedy changes. Only the fields of the remedy are set.
+type RemediationChange struct {
+	// container whose memory limit is raised.
+	// +optional
+	Container string `json:"container,omitempty"`
+	// fromMemoryBytes is its limit before.
+	// +optional
+	FromMemoryBytes int64 `json:"fromMemoryBytes,omitempty"`
+	// toMemoryBytes is its limit after.
+	// +optional
+	ToMemoryBytes int64 `json:"toMemoryBytes,omitempty"`
+	// fromReplicas is the number of replicas before.
+	// +optional
+	FromReplicas int32 `json:"fromReplicas,omitempty"`
+	// toReplicas is the number of replicas after.
+	// +optional
+	ToReplicas int32 `json:"toReplicas,omitempty"`
+	// fromRevision is the revision that failed, or the value of the Service's selector.
+	// +optional
+	FromRevision string `json:"fromRevision,omitempty"`
+	// toRevision is the revision that is gone back to, or the value of the Service's selector.
+	// +optional
+	ToRevision string `json:"toRevision,omitempty"`
+	// target is the object that is written where it is not the workload.
+	// +optional
+	Target *ObjectRef `json:"target,omitempty"`
+	// key of the Service's selector that tells the tracks apart.
+	// +optional
+	Key string `json:"key,omitempty"`
+	// template is true where the pod template was patched too, so that the change outlives the replica.
+	// +optional
+	Template bool `json:"template,omitempty"`
 }
 
 // IncidentList is a list of Incidents.

@@ -150,7 +150,7 @@ func (a *App) act(ctx context.Context) {
 		a.telemetry.Leading(false)
 	}()
 	scaling := control.NewScaling(a.platform, a.platform, a.telemetry, a.log)
-	healing := control.NewHealing(a.platform, a.platform, a.platform, a.telemetry, a.identity, a.log)
+	healing := control.NewHealing(a.platform, a.platform, a.platform, a.telemetry, control.DefaultLimits(), a.identity, a.log)
 	var g errgroup.Group
 	g.Go(func() error { scaling.Run(ctx, a.opts.Config.Scaling.Period.D()); return nil })
 	g.Go(func() error { healing.Run(ctx, a.opts.Config.Healing.Period.D(), a.wake); return nil })

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/healing/survey"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -18,9 +19,24 @@ const (
 	maxWorkloads   = 8 // workloads whose plans are carried out side by side
 )
 
+// Limits bound the healing of the whole cluster.
+type Limits struct {
+	Breaker survey.Breaker
+	Budget  healing.ClusterBudget
+}
+
+// DefaultLimits returns the defaults: the breaker's, and ten actions an hour.
+func DefaultLimits() Limits {
+	return Limits{Breaker: survey.DefaultBreaker(), Budget: healing.ClusterBudget{Actions: 10, Period: time.Hour}}
+}
+
+// surveyRef is what the saving of a survey's incidents claims.
+func surveyRef() cluster.Ref { return cluster.Ref{Kind: survey.KindCluster} }
+
 // Healing is the healing loop. The plan of one workload is carried out in a goroutine of its own, so that a log that is
 // slow to come delays nobody else; meanwhile that workload is not looked at again.
 type Healing struct {
+	limits   Limits
 	source   HealingSource
 	store    IncidentStore
 	surgeon  Surgeon
@@ -36,9 +52,9 @@ type Healing struct {
 }
 
 // NewHealing returns a loop over the workloads of source. The identity names this controller in remediations.
-func NewHealing(source HealingSource, store IncidentStore, surgeon Surgeon, recorder Recorder, identity string, log *slog.Logger) *Healing {
+func NewHealing(source HealingSource, store IncidentStore, surgeon Surgeon, recorder Recorder, limits Limits, identity string, log *slog.Logger) *Healing {
 	return &Healing{
-		source: source, store: store, surgeon: surgeon, recorder: recorder, identity: identity, log: log,
+		limits: limits, source: source, store: store, surgeon: surgeon, recorder: recorder, identity: identity, log: log,
 		slots: make(chan struct{}, maxWorkloads), busy: map[cluster.Ref]struct{}{},
 	}
 }
@@ -63,11 +79,13 @@ func (h *Healing) Pass(ctx context.Context, now time.Time) {
 	if !snap.Synced {
 		return // half a view shows failures that are none
 	}
-	for _, w := range snap.Workloads {
+	watched := h.watched(snap)
+	around := h.survey(ctx, snap, watched, now)
+	for _, one := range watched {
 		if ctx.Err() != nil {
 			return
 		}
-		h.look(ctx, snap, w, now)
+		h.look(ctx, snap, one, around.Climate(one.workload), now)
 	}
 	if now.Sub(h.expired) >= expireEvery {
 		h.expired = now
@@ -77,14 +95,55 @@ func (h *Healing) Pass(ctx context.Context, now time.Time) {
 	}
 }
 
-func (h *Healing) look(ctx context.Context, snap *cluster.Snapshot, w *cluster.Workload, now time.Time) {
-	policy, ok := h.source.PolicyFor(w)
-	if !ok || !h.claim(w.Ref) {
+// governed is a watched workload with its policy.
+type governed struct {
+	workload *cluster.Workload
+	policy   healing.Policy
+}
+
+func (h *Healing) watched(snap *cluster.Snapshot) []governed {
+	out := make([]governed, 0, len(snap.Workloads))
+	for _, w := range snap.Workloads {
+		if policy, ok := h.source.PolicyFor(w); ok {
+			out = append(out, governed{w, policy})
+		}
+	}
+	return out
+}
+
+// survey looks at the cluster as a whole and starts to store what it has to say of nodes and storms. While an earlier one is
+// still being stored, this one is used and not stored: the next says the same.
+func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []governed, now time.Time) *survey.Survey {
+	list := make([]*cluster.Workload, len(watched))
+	for i := range watched {
+		list[i] = watched[i].workload
+	}
+	out := survey.Make(survey.Input{
+		Snapshot: snap, Watched: list, Incidents: h.source.AllIncidents(), Home: h.source.Home(), Breaker: h.limits.Breaker,
+		Trouble: h.source.Trouble(now), Spent: h.source.ClusterSpent(), Budget: h.limits.Budget,
+	}, now)
+	if len(out.Save) == 0 || !h.claim(surveyRef()) {
+		return out
+	}
+	h.pending.Go(func() {
+		defer h.release(surveyRef())
+		for _, save := range out.Save {
+			if stored, err := h.save(ctx, save.Incident); err == nil && save.Event != "" {
+				h.store.Announce(ctx, stored, save.Event, stored.Message)
+			}
+		}
+	})
+	return out
+}
+
+func (h *Healing) look(ctx context.Context, snap *cluster.Snapshot, one governed, climate healing.Climate, now time.Time) {
+	w, policy := one.workload, one.policy
+	if !h.claim(w.Ref) {
 		return
 	}
 	plan := healing.Reconcile(healing.Input{
-		Workload: w, Nodes: snap.Nodes, Memory: h.source.Memory(w.Ref.Namespace), Policy: policy,
-		Incidents: h.source.Incidents(w.Ref), Spent: h.source.Spent(policy, w.Ref),
+		Workload: w, Nodes: snap.Nodes, Memory: h.source.Memory(w.Ref.Namespace), Trend: h.source.Trend(w.Ref.Namespace),
+		Climate: climate, Policy: policy, Incidents: h.source.Incidents(w.Ref), Spent: h.source.Spent(policy, w.Ref),
 		Stale: snap.Stale, Identity: h.identity,
 	}, now)
 	if len(plan.Save) == 0 && plan.Action == nil {
@@ -167,6 +226,9 @@ func (h *Healing) charge(ctx context.Context, p healing.Policy, w *cluster.Workl
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
 	err := h.surgeon.Charge(ctx, p, w.Ref, a.RemediationID, now)
+	if err == nil && h.limits.Budget.Actions > 0 {
+		err = h.surgeon.ChargeCluster(ctx, h.limits.Budget, a.RemediationID, now)
+	}
 	if err != nil && !errors.Is(err, ErrBudget) && !errors.Is(err, ErrConflict) {
 		h.log.WarnContext(ctx, "budget not charged, so nothing is done", "workload", w.Ref.String(), "error", err)
 	}
@@ -200,7 +262,7 @@ func (h *Healing) act(ctx context.Context, intent incident.Incident, a healing.A
 	h.log.InfoContext(ctx, "remediation carried out", "incident", a.Incident, "outcome", string(result.Outcome),
 		"reason", string(result.Reason), "message", result.Message)
 	done := healing.Complete(intent, a.RemediationID, result, now.Add(time.Since(began)))
-	if stored, err := h.save(ctx, done); err == nil {
+	if stored, err := h.save(ctx, done); err == nil && !a.DryRun { // what was only asked is in the incident, and no event
 		h.store.Announce(ctx, stored, result.Reason, result.Message)
 	}
 }

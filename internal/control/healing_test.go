@@ -149,7 +149,7 @@ func (w *ward) Carry(_ context.Context, a healing.Action) healing.Result {
 }
 
 func (w *ward) loop() *Healing {
-	return NewHealing(w, w, w, w, "me", slog.New(slog.DiscardHandler))
+	return NewHealing(w, w, w, w, DefaultLimits(), "me", slog.New(slog.DiscardHandler))
 }
 
 func (w *ward) look(t *testing.T, h *Healing, now time.Time) {
@@ -172,7 +172,7 @@ func TestEvidenceThenBudgetThenIntentThenActionThenOutcome(t *testing.T) {
 	h := w.loop()
 	w.look(t, h, t0)
 	w.look(t, h, t0.Add(time.Second))
-	want := "capture, save Open, charge, save Acting, carry, save Verifying"
+	want := "capture, save Open, charge, charge cluster, save Acting, carry, save Verifying"
 	if diff := cmp.Diff(want, w.deeds()); diff != "" {
 		t.Errorf("order of deeds (-want +got):\n%s", diff)
 	}
@@ -215,7 +215,7 @@ func TestAnotherLeaderTakesTheIntentOverAndEvictsTheSameReplica(t *testing.T) {
 	w.look(t, first, t0)
 	w.fail["save Verifying"] = ErrConflict // the first leader dies after its action
 	w.look(t, first, t0.Add(time.Second))
-	next := NewHealing(w, w, w, w, "other", slog.New(slog.DiscardHandler))
+	next := NewHealing(w, w, w, w, DefaultLimits(), "other", slog.New(slog.DiscardHandler))
 	w.look(t, next, t0.Add(15*time.Second))
 	if len(w.evicts) != 1 || len(w.spent) != 1 {
 		t.Errorf("evicted %v and charged %v, want one replica and one charge: the same UID may be asked for twice", w.evicts, w.spent)

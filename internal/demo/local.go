@@ -164,7 +164,7 @@ func (l *Local) Start(ctx context.Context) error {
 	acting, l.stop = context.WithCancel(life)
 	p, log := l.platform, l.opts.Log
 	scaling := control.NewScaling(p, p, l.telemetry, log)
-	healing := control.NewHealing(p, p, p, l.telemetry, fmt.Sprintf("local-%d", os.Getpid()), log)
+	healing := control.NewHealing(p, p, p, l.telemetry, control.DefaultLimits(), fmt.Sprintf("local-%d", os.Getpid()), log)
 	l.running.Go(func() { scaling.Run(acting, l.config.Scaling.Period.D()) })
 	l.running.Go(func() { healing.Run(acting, l.config.Healing.Period.D(), p.Changed()) })
 	return nil

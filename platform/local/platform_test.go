@@ -140,7 +140,7 @@ func (w *world) loops() {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { control.NewScaling(w, w, quiet{}, log).Run(ctx, 50*time.Millisecond) })
-	running.Go(func() { control.NewHealing(w, w, w, quiet{}, "test", log).Run(ctx, 50*time.Millisecond, w.Changed()) })
+	running.Go(func() { control.NewHealing(w, w, w, quiet{}, control.DefaultLimits(), "test", log).Run(ctx, 50*time.Millisecond, w.Changed()) })
 	w.t.Cleanup(func() {
 		cancel()
 		running.Wait()
