@@ -84,7 +84,5 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// trendPoints returns how many points a trend has at most: both ends of the span, and as many more as come early.
-func (c Config) trendPoints() int {
-	return int(c.TrendSpan/(c.TrendStep-c.TrendStep/trendSlack)) + 1
-}
+// trendPoints returns how many points a trend has at most: the span with both its ends.
+func (c Config) trendPoints() int { return int(c.TrendSpan/c.TrendStep) + 1 }

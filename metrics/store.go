@@ -15,8 +15,8 @@ const shardCount = 32
 // Store holds the windows of all containers and the state of all nodes. It is safe for concurrent use, and no call
 // blocks on anything but a short lock. Make one with NewStore.
 //
-// A container costs about 1.8 kB with the default of 60 samples, 1.4 kB of it the ring, and about 4.3 kB more once its trend
-// covers the default of two hours, 16 bytes a point, and 0.4 kB more where it has a CPU limit (TestBytesPerContainer measures
+// A container costs about 1.8 kB with the default of 60 samples, 1.4 kB of it the ring, and about 4.2 kB more once its trend
+// covers the default of two hours, 16 bytes a point, and 0.5 kB more where it has a CPU limit (TestBytesPerContainer measures
 // it); where there are 100,000 of them, a Keep of 12 and a TrendStep of 2m cost about 1.8 kB each.
 type Store struct {
 	config Config

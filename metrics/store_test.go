@@ -33,6 +33,8 @@ func TestConfigErrorsNameFieldValueAndRange(t *testing.T) {
 		{"negative span", Config{Span: -1}, "metrics: span is -1ns, allowed is 100ms to 1h0m0s"},
 		{"stale before one span", Config{StaleAfter: time.Second}, "metrics: staleAfter is 1s, allowed is 15s to 24h0m0s"},
 		{"one sample", Config{Keep: 1}, "metrics: keep is 1, allowed is 2 to 10000"},
+		{"a step of less than a second", Config{TrendStep: time.Millisecond}, "metrics: trendStep is 1ms, allowed is 1s to 10m0s"},
+		{"a trend of too many points", Config{TrendStep: time.Second, TrendSpan: 24 * time.Hour}, "metrics: trendSpan is 24h0m0s, allowed is 1s to 2h46m40s"},
 		{"forgotten before stale", Config{Forget: time.Second}, "metrics: forget is 1s, allowed is 1m0s to 168h0m0s"},
 	}
 	for _, tt := range tests {
@@ -296,6 +298,44 @@ func TestBytesPerContainer(t *testing.T) {
 		t.Logf("keep %d: %d bytes per container", tt.keep, each)
 		if each > tt.limit {
 			t.Errorf("keep %d: %d bytes per container, want at most %d", tt.keep, each, tt.limit)
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+// TestBytesPerContainerWithItsTrend is what a container costs that has run for longer than its trend goes back.
+func TestBytesPerContainerWithItsTrend(t *testing.T) {
+	const containers = 500
+	for _, tt := range []struct {
+		config   Config
+		throttle bool
+		limit    uint64
+	}{
+		{Config{}, false, 6600},
+		{Config{}, true, 7100},
+		{Config{Keep: 12, TrendStep: 2 * time.Minute}, false, 2100},
+	} {
+		var before, after runtime.MemStats
+		s := newStore(t, tt.config)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range containers {
+			key := Key{"shop", fmt.Sprintf("shop-cart-6d4cf56db6-%05d", i), "app"}
+			for at := 0.0; at < 3*3600; at += 30 {
+				s.Add(key, "n1", sample(at, at, 1))
+				s.AddResident(key, "a", sec(at), 1<<20)
+				s.AddOOMEvents(key, "a", sec(at), 0)
+				if tt.throttle {
+					s.AddThrottling(key, "a", sec(at), at*10, at)
+				}
+			}
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		each := (after.HeapAlloc - before.HeapAlloc) / containers
+		t.Logf("%+v: %d bytes per container", s.Config(), each)
+		if each > tt.limit {
+			t.Errorf("%+v: %d bytes per container, want at most %d", s.Config(), each, tt.limit)
 		}
 		runtime.KeepAlive(s)
 	}

@@ -14,6 +14,8 @@ const (
 	trendSlack = 10
 	// pageBytes is the unit in which a trend keeps memory: the kernel hands it out in pages.
 	pageBytes = 4096
+	// trendFirst is how many points a trend has room for at first.
+	trendFirst = 16
 	// unknown stands in a trendSlot for NotKnown.
 	unknown = math.MaxUint32
 )
@@ -119,7 +121,10 @@ func (t *trend) step(at int64, c Config) {
 		return
 	}
 	t.at = at
-	if len(t.ring) < c.trendPoints() {
+	if most := c.trendPoints(); len(t.ring) < most {
+		if len(t.ring) == cap(t.ring) { // append would take up to twice of what is needed in the end
+			t.ring = append(make([]trendSlot, 0, min(most, max(trendFirst, 2*len(t.ring)))), t.ring...)
+		}
 		t.ring = append(t.ring, p)
 		return
 	}
