@@ -15,9 +15,10 @@ import (
 )
 
 // Incident returns the object that stores the incident, with its labels; the incident's Version is the resourceVersion
-// to compare with. The workload's namespace is the object's: an incident is stored beside its workload.
+// to compare with. The workload's namespace is the object's: an incident is stored beside its workload. An object above
+// MaxBytes is made smaller: the oldest lines of the longest logs go first.
 func Incident(in *incident.Incident) *v1alpha1.Incident {
-	return &v1alpha1.Incident{
+	o := &v1alpha1.Incident{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindIncident},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: in.Namespace, Name: in.Name, ResourceVersion: in.Version,
@@ -47,8 +48,13 @@ func Incident(in *incident.Incident) *v1alpha1.Incident {
 			Fingerprints: in.Fingerprints,
 
 			ForgottenUntil: microOrNone(in.ForgottenUntil),
+
+			Root: in.Root, Members: each(in.Members, fromMember), MemberCount: in.MemberCount,
+			Forecast: fromForecast(in.Forecast), Proposal: in.Proposal,
 		},
 	}
+	fit(o)
+	return o
 }
 
 // ReadIncident returns the incident that the object stores. It shares slices of strings with it.
@@ -82,6 +88,9 @@ func ReadIncident(o *v1alpha1.Incident) incident.Incident {
 		Remediations: each(s.Remediations, toRemediation),
 		Reason:       s.Reason,
 		Message:      s.Message,
+
+		Root: s.Root, Members: each(s.Members, toMember), MemberCount: s.MemberCount,
+		Forecast: toForecast(s.Forecast), Proposal: s.Proposal,
 	}
 }
 
@@ -137,34 +146,6 @@ func toEntry(e *v1alpha1.TimelineEntry) incident.Entry {
 	return incident.Entry{At: timeOf(&e.At), Reason: e.Reason, Message: e.Message}
 }
 
-func fromEvidence(e *incident.Evidence) v1alpha1.IncidentEvidence {
-	out := v1alpha1.IncidentEvidence{
-		Kind: string(e.Kind), At: microOrNone(e.At), Replica: e.Replica, Container: e.Container, Message: e.Message,
-		Lines: e.Lines, Points: each(e.Points, fromPoint), MemoryLimit: e.MemoryLimit,
-	}
-	if t := e.Termination; t != nil {
-		out.Termination = &v1alpha1.Termination{
-			ContainerID: t.ContainerID, ExitCode: t.ExitCode, Signal: t.Signal, Reason: t.Reason, Message: t.Message,
-			StartedAt: microOrNone(t.StartedAt), FinishedAt: microOrNone(t.FinishedAt),
-		}
-	}
-	return out
-}
-
-func toEvidence(e *v1alpha1.IncidentEvidence) incident.Evidence {
-	out := incident.Evidence{
-		Kind: incident.EvidenceKind(e.Kind), At: timeOf(e.At), Replica: e.Replica, Container: e.Container, Message: e.Message,
-		Lines: e.Lines, Points: each(e.Points, toPoint), MemoryLimit: e.MemoryLimit,
-	}
-	if t := e.Termination; t != nil {
-		out.Termination = &cluster.Termination{
-			ContainerID: t.ContainerID, ExitCode: t.ExitCode, Signal: t.Signal, Reason: t.Reason, Message: t.Message,
-			StartedAt: timeOf(t.StartedAt), FinishedAt: timeOf(t.FinishedAt),
-		}
-	}
-	return out
-}
-
 func fromPoint(p *metrics.Point) v1alpha1.UsagePoint {
 	out := v1alpha1.UsagePoint{At: micro(p.At)}
 	if p.CPUMilli != metrics.NotKnown {
@@ -185,20 +166,4 @@ func toPoint(p *v1alpha1.UsagePoint) metrics.Point {
 		out.MemoryBytes = *p.MemoryBytes
 	}
 	return out
-}
-
-func fromRemediation(r *incident.Remediation) v1alpha1.Remediation {
-	return v1alpha1.Remediation{
-		ID: r.ID, Remedy: v1alpha1.Remedy(r.Remedy), Replica: r.Replica, ReplicaUID: r.ReplicaUID,
-		IntendedAt: microOrNone(r.IntendedAt), AttemptedAt: microOrNone(r.AttemptedAt), FinishedAt: microOrNone(r.FinishedAt), Attempts: r.Attempts,
-		By: r.By, Outcome: string(r.Outcome), Reason: r.Reason, Message: r.Message,
-	}
-}
-
-func toRemediation(r *v1alpha1.Remediation) incident.Remediation {
-	return incident.Remediation{
-		ID: r.ID, Remedy: incident.Remedy(r.Remedy), Replica: r.Replica, ReplicaUID: r.ReplicaUID,
-		IntendedAt: timeOf(r.IntendedAt), AttemptedAt: timeOf(r.AttemptedAt), FinishedAt: timeOf(r.FinishedAt), Attempts: r.Attempts,
-		By: r.By, Outcome: incident.Outcome(r.Outcome), Reason: r.Reason, Message: r.Message,
-	}
 }

@@ -65,7 +65,12 @@ func (r random) point() metrics.Point {
 func (r random) evidence() incident.Evidence {
 	e := incident.Evidence{
 		Kind: incident.EvidenceLog, At: r.time(), Replica: r.text(), Container: r.text(), Message: r.text(), Lines: r.texts(),
-		Points: some(r, random.point), MemoryLimit: r.Int64N(3) << 30,
+		Points: some(r, random.point), MemoryLimit: r.Int64N(3) << 30, Source: r.text(),
+		Templates: some(r, func(r random) incident.LogTemplate {
+			return incident.LogTemplate{
+				Template: r.text(), Count: r.number(), Before: r.number() - 1, Siblings: r.number() - 1, Novelty: r.number(), Example: r.text(),
+			}
+		}),
 	}
 	if r.IntN(2) == 0 {
 		e.Termination = &cluster.Termination{
@@ -74,6 +79,35 @@ func (r random) evidence() incident.Evidence {
 		}
 	}
 	return e
+}
+
+func (r random) ref() cluster.Ref {
+	return cluster.Ref{Kind: "StatefulSet", Namespace: r.text(), Name: r.text(), UID: r.text()}
+}
+
+// forecast has at most four decimals, as the object keeps, or is none.
+func (r random) forecast() *incident.Forecast {
+	if r.IntN(3) == 0 {
+		return nil
+	}
+	return &incident.Forecast{
+		At: r.time(), OOMAt: r.time(), Earliest: r.time(), Latest: r.time(), Memory: r.Int64N(1 << 40), Limit: r.Int64N(1 << 40),
+		Slope: float64(r.IntN(1e6)) / 16, Fit: float64(r.IntN(17)) / 16, Span: time.Duration(r.Int64N(1e13)),
+	}
+}
+
+func (r random) change() incident.Change {
+	if r.IntN(3) == 0 {
+		return incident.Change{}
+	}
+	c := incident.Change{
+		Container: r.text(), FromMemory: r.Int64N(1 << 40), ToMemory: r.Int64N(1 << 40), FromReplicas: r.number(), ToReplicas: r.number(),
+		FromRevision: r.text(), ToRevision: r.text(), Key: r.text(), Template: r.IntN(2) == 0,
+	}
+	if r.IntN(2) == 0 {
+		c.Target = r.ref()
+	}
+	return c
 }
 
 func (r random) incident() incident.Incident {
@@ -94,8 +128,13 @@ func (r random) incident() incident.Incident {
 		Remediations: some(r, func(r random) incident.Remediation {
 			return incident.Remediation{
 				ID: r.text(), Remedy: incident.RemedyRestart, Replica: r.text(), ReplicaUID: r.text(), IntendedAt: r.time(),
+				Change: r.change(), Call: r.text(),
 				AttemptedAt: r.time(), Attempts: r.number(), FinishedAt: r.time(), By: r.text(), Outcome: incident.Pending, Reason: r.text(), Message: r.text(),
 			}
+		}),
+		Root: r.text(), MemberCount: r.number(), Forecast: r.forecast(), Proposal: r.text(),
+		Members: some(r, func(r random) incident.Member {
+			return incident.Member{Workload: r.ref(), Incident: r.text(), Kind: kinds[r.IntN(len(kinds))], Since: r.time()}
 		}),
 		Reason: r.text(), Message: r.text(),
 	}
