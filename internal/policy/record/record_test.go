@@ -96,7 +96,7 @@ func (r random) forecast() *incident.Forecast {
 	}
 }
 
-func (r random) change() incident.Change {
+func (r random) remedyChange() incident.Change {
 	if r.IntN(3) == 0 {
 		return incident.Change{}
 	}
@@ -128,7 +128,7 @@ func (r random) incident() incident.Incident {
 		Remediations: some(r, func(r random) incident.Remediation {
 			return incident.Remediation{
 				ID: r.text(), Remedy: incident.RemedyRestart, Replica: r.text(), ReplicaUID: r.text(), IntendedAt: r.time(),
-				Change: r.change(), Call: r.text(),
+				Change: r.remedyChange(), Call: r.text(),
 				AttemptedAt: r.time(), Attempts: r.number(), FinishedAt: r.time(), By: r.text(), Outcome: incident.Pending, Reason: r.text(), Message: r.text(),
 			}
 		}),
