@@ -41,13 +41,36 @@ const (
 // errOtherLife says that the status shows no such life any more.
 var errOtherLife = errors.New("the container has been started again since, and its log is gone")
 
+// Window is a store of logs beside the kubelet's, such as Loki.
+type Window interface {
+	// Window returns the lines that the query asks for, oldest first. It bounds itself in time.
+	Window(ctx context.Context, q logs.Query) ([]logs.Line, error)
+}
+
+// Option changes what New makes.
+type Option func(*Capturer)
+
+// WithWindow lets the Capturer ask the store first. Its name is written into the evidence's source and message, such as "loki".
+func WithWindow(name string, w Window) Option {
+	return func(k *Capturer) { k.store, k.window = name, w }
+}
+
 // Capturer captures logs. It is safe for concurrent use.
 type Capturer struct {
 	client kubernetes.Interface
+	// store is the name of window, which may be nil.
+	store  string
+	window Window
 }
 
 // New returns a Capturer that reads with the client.
-func New(client kubernetes.Interface) *Capturer { return &Capturer{client: client} }
+func New(client kubernetes.Interface, options ...Option) *Capturer {
+	k := &Capturer{client: client}
+	for _, o := range options {
+		o(k)
+	}
+	return k
+}
 
 // Capture fetches the last lines of the life that c names. It never fails: where there are no lines, the message says
 // why. It takes 3 s at most.
