@@ -31,7 +31,8 @@ type feed struct {
 type feeds struct {
 	all []*feed
 
-	pods, owners, nodes, natives     []*feed
+	pods, owners, history, nodes     []*feed
+	natives                          []*feed
 	autoscalers, policies, incidents []*feed
 }
 

@@ -24,25 +24,6 @@ import (
 // orphanAfter is how long an incident stays active after it was last seen when its workload does not exist any more.
 const orphanAfter = 5 * time.Minute
 
-// Snapshot returns the present view.
-func (p *Platform) Snapshot(now time.Time) *cluster.Snapshot {
-	out := &cluster.Snapshot{At: now, Synced: p.Synced(), Stale: p.contact.stale(now), Nodes: map[string]cluster.Node{}}
-	for _, n := range records[*view.Node](p.feeds.nodes) {
-		out.Nodes[n.Name] = n.Node
-	}
-	out.Workloads = view.Workloads(view.Sources{
-		Pods: records[*view.Pod](p.feeds.pods), Owners: records[*view.Owner](p.feeds.owners),
-		Events: p.events, Notes: p.notes, OOM: p.oomEvents,
-		Self: view.Self{Namespace: p.opts.SelfNamespace, Pod: p.opts.SelfPod},
-	}, now)
-	return out
-}
-
-func (p *Platform) oomEvents(namespace, pod, container string) (int64, time.Time, bool) {
-	count, at, known := p.opts.Store.OOMEvents(metrics.Key{Namespace: namespace, Pod: pod, Container: container})
-	return int64(count), at, known
-}
-
 // Memory returns the view on the usage of the containers of one namespace.
 func (p *Platform) Memory(namespace string) healing.MemoryView {
 	return func(replica, container string) []metrics.Point {

@@ -218,7 +218,7 @@ func (p *Platform) listen() error {
 		UpdateFunc: p.updated,
 		DeleteFunc: p.deleted,
 	}
-	for _, list := range [][]*feed{p.feeds.pods, p.feeds.owners, p.feeds.nodes} {
+	for _, list := range [][]*feed{p.feeds.pods, p.feeds.owners, p.feeds.history, p.feeds.nodes} {
 		if err := addHandler(list, view); err != nil {
 			return err
 		}
@@ -247,9 +247,16 @@ func addHandler(list []*feed, h cache.ResourceEventHandler) error {
 }
 
 func (p *Platform) updated(old, now any) {
-	before, ok := old.(*view.Owner)
-	if after, is := now.(*view.Owner); ok && is {
-		p.notes.Updated(before, after, time.Now().UTC())
+	at := time.Now().UTC()
+	switch after := now.(type) {
+	case *view.Owner:
+		if before, ok := old.(*view.Owner); ok {
+			p.notes.Updated(before, after, at)
+		}
+	case *view.History:
+		if before, ok := old.(*view.History); ok {
+			p.notes.Renumbered(before, after, at)
+		}
 	}
 	p.changed.send()
 }
@@ -260,7 +267,9 @@ func (p *Platform) deleted(obj any) {
 	}
 	switch o := obj.(type) {
 	case *view.Owner:
-		p.notes.Deleted(o)
+		p.notes.Deleted(o.UID)
+	case *view.History:
+		p.notes.Deleted(o.UID)
 	case *view.Pod:
 		p.opts.Store.Forget(o.Namespace, o.Name)
 	}

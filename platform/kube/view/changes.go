@@ -16,19 +16,21 @@ const (
 	maxRollouts = 5
 )
 
-// Notes remembers what only the moment of a change tells: when a number of replicas was changed, and when an old
-// ReplicaSet was made the newest again. Safe for concurrent use; make one with NewNotes.
+// Notes remembers what only the moment of a change tells: when a number of replicas was changed, when an old revision was
+// made the newest again, and when each was last healthy. It holds at most a line for every owner and every revision that
+// exists. Safe for concurrent use; make one with NewNotes.
 //
 // It knows what happened while it was fed, so after a start the scalings before are only in the events.
 type Notes struct {
-	mu       sync.Mutex
-	scalings map[string][]cluster.Change // by the owner's UID, newest first
-	revised  map[string]time.Time        // by the ReplicaSet's UID
+	mu        sync.Mutex
+	scalings  map[string][]cluster.Change // by the owner's UID, newest first
+	revised   map[string]time.Time        // by the UID of the ReplicaSet or the ControllerRevision
+	healthyAt map[string]time.Time        // by the same
 }
 
 // NewNotes returns an empty memory.
 func NewNotes() *Notes {
-	return &Notes{scalings: map[string][]cluster.Change{}, revised: map[string]time.Time{}}
+	return &Notes{scalings: map[string][]cluster.Change{}, revised: map[string]time.Time{}, healthyAt: map[string]time.Time{}}
 }
 
 // Updated notes the change from one record of an owner to the next.
@@ -38,8 +40,9 @@ func (n *Notes) Updated(old, now *Owner, at time.Time) {
 	if now.Kind == cluster.KindReplicaSet && now.Number > old.Number && old.Number > 0 {
 		n.revised[now.UID] = at
 	}
-	scalable := now.Kind == cluster.KindDeployment || now.Kind == cluster.KindStatefulSet || now.Kind == cluster.KindReplicaSet
-	if !scalable || now.Controller.Kind != "" || old.Desired == now.Desired || old.UID != now.UID {
+	scalable := now.Kind == cluster.KindDeployment || now.Kind == cluster.KindStatefulSet ||
+		now.Kind == cluster.KindReplicaSet && now.Controller.Kind == ""
+	if !scalable || old.Desired == now.Desired || old.UID != now.UID {
 		return
 	}
 	list := slices.Insert(n.scalings[now.UID], 0, cluster.Change{
@@ -48,12 +51,22 @@ func (n *Notes) Updated(old, now *Owner, at time.Time) {
 	n.scalings[now.UID] = list[:min(len(list), MaxChanges)]
 }
 
-// Deleted forgets an owner.
-func (n *Notes) Deleted(o *Owner) {
+// Renumbered notes the change from one record of a ControllerRevision to the next.
+func (n *Notes) Renumbered(old, now *History, at time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.scalings, o.UID)
-	delete(n.revised, o.UID)
+	if now.Number > old.Number && old.UID == now.UID {
+		n.revised[now.UID] = at
+	}
+}
+
+// Deleted forgets an owner or a revision by its UID.
+func (n *Notes) Deleted(uid string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.scalings, uid)
+	delete(n.revised, uid)
+	delete(n.healthyAt, uid)
 }
 
 // Scalings returns the noted changes of the owner's number of replicas, newest first.
@@ -69,17 +82,17 @@ func (n *Notes) revisedAt(uid string) time.Time {
 	return n.revised[uid]
 }
 
-// rollouts tells the newest rollouts of a Deployment from its ReplicaSets, which must be sorted by number, newest first.
-func (n *Notes) rollouts(top *Owner, sets []*Owner) []cluster.Change {
+// rollouts tells the newest rollouts of an owner from what it keeps, newest first.
+func (n *Notes) rollouts(top *Owner, list []kept) []cluster.Change {
 	var out []cluster.Change
-	for i := 0; i+1 < len(sets) && i < maxRollouts; i++ {
-		set, before := sets[i], sets[i+1]
-		if set.Number == 0 || before.Number == 0 {
+	for i := 0; i+1 < len(list) && i < maxRollouts; i++ {
+		k, before := &list[i], &list[i+1]
+		if k.number == 0 || before.number == 0 {
 			break
 		}
-		word, at := "rollout", set.CreatedAt
-		if !at.After(before.CreatedAt) { // an old ReplicaSet was made the newest again
-			word, at = "rollback", n.revisedAt(set.UID)
+		word, at := "rollout", k.createdAt
+		if !at.After(before.createdAt) { // an old one was made the newest again
+			word, at = "rollback", n.revisedAt(k.uid)
 			if at.IsZero() && i == 0 {
 				at = top.ProgressedAt
 			}
@@ -87,12 +100,12 @@ func (n *Notes) rollouts(top *Owner, sets []*Owner) []cluster.Change {
 		if at.IsZero() {
 			continue
 		}
-		what := set.Template.diff(before.Template)
+		what := k.template.diff(before.template)
 		if what == "" {
 			what = "pod template changed"
 		}
 		out = append(out, cluster.Change{
-			At: at, Kind: cluster.ChangeRollout, Message: fmt.Sprintf("%s to revision %s: %s", word, set.Revision, what),
+			At: at, Kind: cluster.ChangeRollout, Message: fmt.Sprintf("%s to revision %s: %s", word, k.name, what),
 		})
 	}
 	return out

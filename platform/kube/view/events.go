@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/homeostat/homeostat/internal/cluster"
@@ -30,13 +31,31 @@ var eventReasons = map[string]struct{}{ //nolint:gochecknoglobals // read only
 	"FailedCreatePodSandBox": {}, "FailedPostStartHook": {}, "FailedPreStopHook": {}, "ExceededGracePeriod": {},
 	"InspectFailed": {}, "ErrImageNeverPull": {}, "FailedSync": {}, "FailedKillPod": {}, "NetworkNotReady": {},
 	"NodeNotReady": {}, "BackoffLimitExceeded": {}, "DeadlineExceeded": {}, "FailedDelete": {},
+	"FailedPodSandBoxStatus": {}, "SandboxChanged": {}, "FailedMapVolume": {}, "FailedCreatePodContainer": {},
+	"ResizeDeferred": {}, "ResizeInfeasible": {}, "ResizeError": {},
 }
 
-// EventSelectors are the field selectors of the watches that together deliver every event that is kept: the warnings,
-// and the two reasons of normal events. The flood of normal ones stays at the API server.
+// nodeReasons are those of the events about nodes: of the kubelet, the node controllers and the node-problem-detector.
+var nodeReasons = map[string]struct{}{ //nolint:gochecknoglobals // read only
+	"SystemOOM": {}, "OOMKilling": {}, "Rebooted": {}, "NodeNotReady": {}, "NodeReady": {}, "EvictionThresholdMet": {},
+	"FreeDiskSpaceFailed": {}, "ImageGCFailed": {}, "ContainerGCFailed": {}, "InvalidDiskCapacity": {}, "Starting": {},
+	"Shutdown": {}, "NodeHasDiskPressure": {}, "NodeHasInsufficientMemory": {}, "NodeHasInsufficientPID": {},
+	"NodeNotSchedulable": {}, "DeletingNode": {}, "KernelOops": {}, "TaskHung": {}, "KubeletSetupFailed": {},
+	"KernelDeadlock": {}, "ReadonlyFilesystem": {}, "FilesystemIsReadOnly": {}, "DockerHung": {}, "DeletingAllPods": {},
+}
+
+// EventSelectors are the field selectors of the watches that together deliver every event about pods and owners that is
+// kept: the warnings, and the two reasons of normal events. The flood of normal ones stays at the API server.
 func EventSelectors() []string {
 	return []string{"type=Warning", "reason=Killing", "reason=ScalingReplicaSet"}
 }
+
+// NodeEventNamespace is where the events about nodes are, which have no namespace of their own, and NodeEventSelector the
+// field selector of the watch that delivers those that are no warnings: "NodeNotReady" is a normal one.
+const (
+	NodeEventNamespace = metav1.NamespaceDefault
+	NodeEventSelector  = "involvedObject.kind=Node"
+)
 
 type eventObject struct{ kind, namespace, name string }
 
@@ -164,6 +183,10 @@ func (e *Events) About(kind, namespace, name, uid string, now time.Time) []clust
 }
 
 func relevant(ev *corev1.Event) bool {
+	if ev.InvolvedObject.Kind == kindNode {
+		_, ok := nodeReasons[ev.Reason]
+		return ok && ev.Namespace == NodeEventNamespace
+	}
 	if _, ok := eventReasons[ev.Reason]; !ok {
 		return false
 	}

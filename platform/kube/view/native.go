@@ -89,6 +89,22 @@ func (r *Records) withWriters(owner *Owner, o metav1.Object) *Owner {
 	return owner
 }
 
+// scaledAt returns when spec.replicas was last written, zero where nobody owns it. One entry of the managed fields has one
+// time for all its fields: of a ReplicaSet that a Deployment controls nothing else is written once it is an older one.
+func scaledAt(entries []metav1.ManagedFieldsEntry) time.Time {
+	var at time.Time
+	for i := range entries {
+		e := &entries[i]
+		if e.Subresource == "status" || e.FieldsV1 == nil || !ownsReplicas(e.FieldsV1.GetRawBytes()) {
+			continue
+		}
+		if t := utcPtr(e.Time); t.After(at) {
+			at = t
+		}
+	}
+	return at
+}
+
 func (r *Records) fieldWriter(e *metav1.ManagedFieldsEntry) FieldWriter {
 	return FieldWriter{Manager: r.intern(e.Manager), Applied: e.Operation == metav1.ManagedFieldsOperationApply, At: utcPtr(e.Time)}
 }

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -51,26 +52,54 @@ func (r *Records) owner(kind string, o metav1.Object, template *corev1.PodTempla
 	created := o.GetCreationTimestamp()
 	return &Owner{
 		Meta: r.meta(o), Kind: kind, Controller: r.controller(o), CreatedAt: utc(created),
-		Labels: r.internLabels(template.Labels), Selector: selectorOf(selector),
+		Labels: r.internLabels(template.Labels), Selector: selectorOf(selector), Profile: r.profile(template.Annotations),
 	}
+}
+
+// head adds what only the top of a chain has.
+func (r *Records) head(out *Owner, o metav1.Object) *Head {
+	out.Head = &Head{Writers: r.writers(o, out.Controller)}
+	return out.Head
 }
 
 func (r *Records) deployment(d *appsv1.Deployment) *Owner {
 	out := r.owner(cluster.KindDeployment, d, &d.Spec.Template, d.Spec.Selector)
 	out.Desired, out.Existing = orOne(d.Spec.Replicas), d.Status.Replicas
+	head := r.head(out, d)
+	head.Paused, head.CanaryOf, head.Guarded = d.Spec.Paused, r.intern(d.Annotations[CanaryAnnotation]), guarded(d)
 	for i := range d.Status.Conditions {
-		switch c := &d.Status.Conditions[i]; c.Type {
+		c := &d.Status.Conditions[i]
+		head.Conditions = append(head.Conditions, r.condition(string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime))
+		switch c.Type {
 		case appsv1.DeploymentProgressing:
 			out.ProgressedAt = utc(c.LastUpdateTime)
 			// Once a revision is complete the reason stays, whatever is scaled later; a pause says nothing about it.
 			out.Unfinished = c.Reason != reasonComplete && c.Reason != reasonPaused && c.Reason != reasonResumed
 			out.Late = c.Reason == reasonLate
+			if c.Reason == reasonComplete {
+				head.CompleteAt = out.ProgressedAt
+			}
 		case appsv1.DeploymentReplicaFailure:
 			out.Refused = refused(string(c.Status), c.Message)
 		case appsv1.DeploymentAvailable: // of the old and the new revision together
+			if c.Status == corev1.ConditionTrue {
+				head.AvailableSince = utc(c.LastTransitionTime)
+			}
 		}
 	}
 	return out
+}
+
+// guarded reports whether the Deployment waits for replicas of the newer revision before it takes the last of the older ones
+// away: with a rolling update that may not make all of them unavailable (pkg/controller/deployment/util, MaxUnavailable).
+func guarded(d *appsv1.Deployment) bool {
+	u := d.Spec.Strategy.RollingUpdate
+	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType || u == nil || u.MaxUnavailable == nil {
+		return false
+	}
+	desired := int(orOne(d.Spec.Replicas))
+	most, err := intstr.GetScaledValueFromIntOrPercent(u.MaxUnavailable, desired, false)
+	return err == nil && most < desired
 }
 
 func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
@@ -80,9 +109,19 @@ func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
 	// Not a number means not made by a Deployment: then there is no revision to compare.
 	out.Number, _ = strconv.ParseInt(s.Annotations[revisionAnnotation], 10, 64)
 	out.Template = r.template(&s.Spec.Template)
+	var head *Head
+	if out.Controller.Kind == "" {
+		head = r.head(out, s)
+	} else {
+		out.ScaledAt = scaledAt(s.ManagedFields)
+	}
 	for i := range s.Status.Conditions {
-		if c := &s.Status.Conditions[i]; c.Type == appsv1.ReplicaSetReplicaFailure {
+		c := &s.Status.Conditions[i]
+		if c.Type == appsv1.ReplicaSetReplicaFailure {
 			out.Refused = refused(string(c.Status), c.Message)
+		}
+		if head != nil {
+			head.Conditions = append(head.Conditions, r.condition(string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime))
 		}
 	}
 	return out
@@ -104,6 +143,8 @@ func (r *Records) statefulSet(s *appsv1.StatefulSet) *Owner {
 	if u := s.Spec.UpdateStrategy.RollingUpdate; u != nil && u.Partition != nil {
 		kept = *u.Partition
 	}
+	head := r.head(out, s)
+	head.Current, head.Kept = r.intern(s.Status.CurrentRevision), kept
 	coming := s.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType && s.Status.UpdateRevision != s.Status.CurrentRevision
 	out.RollingOut = coming && s.Status.UpdatedReplicas < out.Desired-kept
 	// The last replica has the new revision before it is ready; only then is it the current one.
@@ -116,13 +157,16 @@ func (r *Records) daemonSet(s *appsv1.DaemonSet) *Owner {
 	out.Desired, out.Existing = s.Status.DesiredNumberScheduled, s.Status.CurrentNumberScheduled
 	out.RollingOut = s.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType &&
 		s.Status.UpdatedNumberScheduled < s.Status.DesiredNumberScheduled
+	r.head(out, s)
 	return out
 }
 
 func (r *Records) job(j *batchv1.Job) *Owner {
 	out := r.owner(cluster.KindJob, j, &j.Spec.Template, j.Spec.Selector)
+	head := r.head(out, j)
 	for i := range j.Status.Conditions {
 		c := &j.Status.Conditions[i]
+		head.Conditions = append(head.Conditions, r.condition(string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime))
 		if c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) {
 			out.Finished = true
 		}
@@ -143,10 +187,16 @@ func (r *Records) Node(n *corev1.Node) *Node {
 	out := &Node{Meta: r.meta(n), Port: n.Status.DaemonEndpoints.KubeletEndpoint.Port}
 	out.Node = cluster.Node{Name: n.Name, Ready: string(corev1.ConditionUnknown), Cordoned: n.Spec.Unschedulable}
 	for i := range n.Status.Conditions {
-		if c := &n.Status.Conditions[i]; c.Type == corev1.NodeReady {
+		c := &n.Status.Conditions[i]
+		switch c.Type { //nolint:exhaustive // the others say nothing that is read
+		case corev1.NodeReady:
 			out.Node.Ready = string(c.Status)
 			out.Node.Reason, out.Node.Message = c.Reason, c.Message
 			out.Node.Since = utc(c.LastTransitionTime)
+		case corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure:
+			if c.Status == corev1.ConditionTrue {
+				out.Node.Pressures = append(out.Node.Pressures, r.intern(string(c.Type)))
+			}
 		}
 	}
 	for _, a := range n.Status.Addresses {

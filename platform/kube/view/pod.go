@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -33,7 +34,13 @@ func (r *Records) Pod(p *corev1.Pod) *Pod {
 		Name: rec.Name, UID: rec.UID, Node: r.intern(p.Spec.NodeName), Revision: rec.Hash, Phase: phaseOf(p.Status.Phase),
 		Reason: r.intern(p.Status.Reason), Message: p.Status.Message,
 		CreatedAt: utc(p.CreationTimestamp), StartedAt: utcPtr(p.Status.StartTime), DeletedAt: deletedAt(p),
+		GraceSeconds: graceOf(p), Finalizers: r.internList(p.Finalizers),
+		RestartsAlways: p.Spec.RestartPolicy == corev1.RestartPolicyAlways || p.Spec.RestartPolicy == "",
 	}
+	for i := range p.Spec.ReadinessGates {
+		rec.Replica.Gates = append(rec.Replica.Gates, r.intern(string(p.Spec.ReadinessGates[i].ConditionType)))
+	}
+	rec.Profile = r.profile(p.Annotations)
 	r.page(rec, p)
 	r.conditions(rec, p.Status.Conditions)
 	rec.Replica.Containers = r.containers(p)
@@ -50,6 +57,17 @@ func deletedAt(p *corev1.Pod) time.Time {
 		return at
 	}
 	return at.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+}
+
+// graceOf returns the grace period of a deletion that is under way, else that of one that would be.
+func graceOf(p *corev1.Pod) int64 {
+	switch {
+	case p.DeletionGracePeriodSeconds != nil:
+		return *p.DeletionGracePeriodSeconds
+	case p.Spec.TerminationGracePeriodSeconds != nil:
+		return *p.Spec.TerminationGracePeriodSeconds
+	}
+	return corev1.DefaultTerminationGracePeriodSeconds
 }
 
 func hashOf(labels map[string]string) string {
@@ -80,7 +98,7 @@ func (r *Records) conditions(rec *Pod, conditions []corev1.PodCondition) {
 	rep := &rec.Replica
 	for i := range conditions {
 		c := &conditions[i]
-		switch c.Type { //nolint:exhaustive // the others say nothing that is read
+		switch c.Type {
 		case corev1.PodReady:
 			rec.ReadyKnown = true
 			rep.Ready = c.Status == corev1.ConditionTrue
@@ -88,6 +106,7 @@ func (r *Records) conditions(rec *Pod, conditions []corev1.PodCondition) {
 			rep.ReadySince = utc(c.LastTransitionTime)
 			rep.ReadyReason, rep.ReadyMessage = r.intern(c.Reason), c.Message
 		case corev1.PodScheduled:
+			rep.SchedulingGated = c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonSchedulingGated
 			if c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
 				rep.Unschedulable = true
 				rep.UnschedulableMessage = r.intern(c.Message)
@@ -95,9 +114,22 @@ func (r *Records) conditions(rec *Pod, conditions []corev1.PodCondition) {
 			}
 		case corev1.DisruptionTarget:
 			if c.Status == corev1.ConditionTrue {
-				rep.Disruption = r.intern(c.Reason)
+				rep.Disruption, rep.DisruptionMessage = r.intern(c.Reason), c.Message
+				rep.DisruptionSince = utc(c.LastTransitionTime)
 			}
+		default:
+			if rep.Conditions == nil {
+				rep.Conditions = make([]cluster.Condition, 0, len(conditions)-i)
+			}
+			rep.Conditions = append(rep.Conditions, r.condition(string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime))
 		}
+	}
+}
+
+// condition returns the condition as the engines read it. Most have no message of their own, or one of few.
+func (r *Records) condition(kind, status, reason, message string, since metav1.Time) cluster.Condition {
+	return cluster.Condition{
+		Type: r.intern(kind), Status: r.intern(status), Reason: r.intern(reason), Message: message, Since: utc(since),
 	}
 }
 
@@ -127,7 +159,10 @@ func restartsAlways(c *corev1.Container) bool {
 }
 
 func (r *Records) container(c *corev1.Container, kind cluster.ContainerKind, statuses []corev1.ContainerStatus) cluster.Container {
-	out := cluster.Container{Name: r.intern(c.Name), Kind: kind, Image: r.intern(c.Image)}
+	out := cluster.Container{
+		Name: r.intern(c.Name), Kind: kind, Image: r.intern(c.Image),
+		LivenessProbe: c.LivenessProbe != nil, StartupProbe: c.StartupProbe != nil,
+	}
 	resources := &c.Resources
 	for i := range statuses {
 		s := &statuses[i]

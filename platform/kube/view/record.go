@@ -63,6 +63,8 @@ type Pod struct {
 	// with them.
 	Page      *app.Page
 	PageFault string
+	// Profile is where the pod offers pprof, nil where it does not say so.
+	Profile *Profile
 	// Measured names the containers that must have a usage sample for the pod's usage to be whole.
 	Measured []string
 }
@@ -107,6 +109,9 @@ type Owner struct {
 	Revision string
 	// Number is a ReplicaSet's deployment.kubernetes.io/revision, 0 where there is none.
 	Number int64
+	// ScaledAt is when a controlled ReplicaSet's number of replicas was last written, as its managed fields have it; zero: not
+	// known.
+	ScaledAt time.Time
 	// RollingOut is true where the object itself says so: a StatefulSet or a DaemonSet. For a Deployment see its ReplicaSets.
 	RollingOut bool
 	// ProgressedAt is when a Deployment's rollout last got ahead. Unfinished is true while the newest revision of a
@@ -118,10 +123,54 @@ type Owner struct {
 	Refused string
 	// Finished is true for a Job that has come to its end.
 	Finished bool
-	// Template is kept for ReplicaSets: it tells what a rollout changed.
+	// Template is kept for ReplicaSets: it tells what a rollout changed, and what it could go back to.
 	Template *Template
 	// ReplicasWriters own spec.replicas, where the object has a number of replicas of its own and no controller.
 	ReplicasWriters []FieldWriter
+	// Profile is where its pods offer pprof, nil where its template does not say so.
+	Profile *Profile
+	// Head is what only an owner that can be the top of a chain has; nil for a ReplicaSet that something controls.
+	Head *Head
+}
+
+// Head is what is kept of a Deployment, a StatefulSet, a DaemonSet, a Job or a ReplicaSet that nothing controls.
+type Head struct {
+	Conditions []cluster.Condition
+	// Paused is true while a Deployment's rollout is paused.
+	Paused bool
+	// Writers are those that, by the marks that they leave, write its spec too.
+	Writers []cluster.Owner
+	// CanaryOf names the Deployment that this one is the canary of.
+	CanaryOf string
+	// Current is the revision of a StatefulSet that was last rolled out in full, Kept its partition: how many replicas stay
+	// with that one.
+	Current string
+	Kept    int32
+	// Guarded is true where a rolling update takes the last replicas of an older revision away only when enough of the newer
+	// one are available. AvailableSince is since when enough are available of all together; zero: they are not.
+	Guarded        bool
+	AvailableSince time.Time
+	// CompleteAt is when a Deployment's newest revision was available in full for the first time; zero: it is not yet.
+	CompleteAt time.Time
+}
+
+// Profile is where a pod offers pprof.
+type Profile struct {
+	Port int32
+	// Path has a slash at its beginning and none at its end.
+	Path string
+}
+
+// History is the record of a ControllerRevision: a pod template that a StatefulSet or a DaemonSet keeps.
+type History struct {
+	Meta
+	Controller Controller
+	CreatedAt  time.Time
+	// Hash is what its pods have in the label controller-revision-hash.
+	Hash string
+	// Number counts up with each rollout; going back to a revision gives it the newest number.
+	Number   int64
+	Template *Template
 }
 
 // Node is the record of a node.

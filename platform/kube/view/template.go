@@ -17,6 +17,9 @@ type Template struct {
 	Containers  []TemplateContainer
 	Volumes     uint64
 	RestartedAt string
+	// Images are "name=image" and MemoryLimits bytes by container, 0 for none. They are shared and must not be changed.
+	Images       []string
+	MemoryLimits map[string]int64
 }
 
 // TemplateContainer is one container of a Template.
@@ -30,6 +33,8 @@ func (r *Records) template(t *corev1.PodTemplateSpec) *Template {
 		Volumes: fingerprint(t.Spec.Volumes), RestartedAt: t.Annotations[restartedAnnotation],
 		Containers: make([]TemplateContainer, 0, len(t.Spec.InitContainers)+len(t.Spec.Containers)),
 	}
+	out.Images = make([]string, 0, cap(out.Containers))
+	limits := make(map[string]int64, cap(out.Containers))
 	for _, list := range [][]corev1.Container{t.Spec.InitContainers, t.Spec.Containers} {
 		for i := range list {
 			c := &list[i]
@@ -40,8 +45,11 @@ func (r *Records) template(t *corev1.PodTemplateSpec) *Template {
 				Resources:   fingerprint(c.Resources),
 				Probing:     fingerprint([]any{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe}),
 			})
+			out.Images = append(out.Images, r.intern(c.Name+"="+c.Image))
+			limits[r.intern(c.Name)] = c.Resources.Limits.Memory().Value()
 		}
 	}
+	out.MemoryLimits = r.internLimits(limits)
 	return out
 }
 

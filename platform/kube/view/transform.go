@@ -1,7 +1,10 @@
 package view
 
 import (
+	"maps"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,11 +26,12 @@ type Records struct {
 	mu      sync.Mutex
 	strings map[string]string
 	labels  map[string]map[string]string
+	limits  map[string]map[string]int64
 }
 
 // NewRecords returns a maker of records.
 func NewRecords() *Records {
-	return &Records{strings: map[string]string{}, labels: map[string]map[string]string{}}
+	return &Records{strings: map[string]string{}, labels: map[string]map[string]string{}, limits: map[string]map[string]int64{}}
 }
 
 var _ cache.TransformFunc = (*Records)(nil).Transform
@@ -49,6 +53,8 @@ func (r *Records) Transform(obj any) (any, error) {
 		return r.daemonSet(o), nil
 	case *batchv1.Job:
 		return r.job(o), nil
+	case *appsv1.ControllerRevision:
+		return r.history(o), nil
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		return r.native(o), nil
 	default:
@@ -106,6 +112,38 @@ func (r *Records) internLabels(m map[string]string) map[string]string {
 	}
 	r.labels[key] = own
 	return own
+}
+
+// internLimits returns a map equal to m that is kept once; it must not be changed.
+func (r *Records) internLimits(m map[string]int64) map[string]int64 {
+	var key []byte
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		key = append(key, name...)
+		key = strconv.AppendInt(append(key, 0), m[name], 10)
+		key = append(key, 0)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known, ok := r.limits[string(key)]; ok {
+		return known
+	}
+	if len(r.limits) >= maxInterned {
+		r.limits = map[string]map[string]int64{}
+	}
+	r.limits[string(key)] = m
+	return m
+}
+
+// internList returns a list of interned strings, nil for an empty one.
+func (r *Records) internList(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = r.intern(s)
+	}
+	return out
 }
 
 func (r *Records) meta(o metav1.Object) Meta {

@@ -3,7 +3,11 @@ package view
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -22,15 +26,21 @@ type Self struct {
 	Namespace, Pod string
 }
 
-// Sources are the records of one look and what belongs to them. Events and Notes must not be nil; OOM may be.
+// Sources are the records of one look and what belongs to them. Events and Notes must not be nil; OOM and Throttled may be.
 type Sources struct {
-	Pods   []*Pod
-	Owners []*Owner
-	Events *Events
-	Notes  *Notes
+	Pods    []*Pod
+	Owners  []*Owner
+	History []*History
+	Nodes   []*Node
+	Events  *Events
+	Notes   *Notes
 	// OOM returns how many kills by the kernel were counted in a container, and when the last was.
-	OOM  func(namespace, pod, container string) (count int64, at time.Time, known bool)
-	Self Self
+	OOM func(namespace, pod, container string) (count int64, at time.Time, known bool)
+	// Throttled returns the share of its CPU periods, in percent, in which its CPU limit held a container back.
+	Throttled func(namespace, pod, container string) (percent float64, known bool)
+	// Resizable is true where the memory of a running replica can be changed.
+	Resizable bool
+	Self      Self
 }
 
 // building is a workload on its way.
@@ -39,6 +49,7 @@ type building struct {
 	top      *Owner   // nil for an owner that is only named, and for a bare pod
 	sets     []*Owner // its ReplicaSets
 	children []*Owner // the Jobs, or other owners, of an owner that is only named
+	past     []*History
 	pods     []*Pod
 }
 
@@ -72,6 +83,13 @@ func Workloads(s Sources, now time.Time) []*cluster.Workload {
 			b.children = append(b.children, o)
 		}
 	}
+	for _, h := range s.History {
+		if o := byUID[h.Controller.UID]; o != nil {
+			if b := groups[refOf(o)]; b != nil && b.top == o {
+				b.past = append(b.past, h)
+			}
+		}
+	}
 	for _, p := range s.Pods {
 		if ref, ok := podTop(p, byUID); ok {
 			b := group(ref)
@@ -99,6 +117,12 @@ func watched(kind string) bool {
 	}
 }
 
+// wholeWorkload reports whether an owner of that kind is a workload of its own, whoever controls it: an operator may have
+// several. The ReplicaSets and the Jobs of one are its revisions and runs.
+func wholeWorkload(kind string) bool {
+	return kind == cluster.KindDeployment || kind == cluster.KindStatefulSet || kind == cluster.KindDaemonSet
+}
+
 // topOf walks up from an owner. top is nil where the end of the chain is only named.
 func topOf(o *Owner, byUID map[string]*Owner) (top *Owner, ref cluster.Ref, ok bool) {
 	for range maxOwners {
@@ -110,6 +134,9 @@ func topOf(o *Owner, byUID map[string]*Owner) (top *Owner, ref cluster.Ref, ok b
 		if parent == nil {
 			if watched(c.Kind) {
 				return nil, cluster.Ref{}, false
+			}
+			if wholeWorkload(o.Kind) {
+				return o, refOf(o), true
 			}
 			return nil, named(c, o.Namespace), true
 		}
@@ -158,11 +185,14 @@ func (b *building) idle() bool {
 				return false
 			}
 		}
+		if last := newestJob(b.children); last != nil && failed(last) {
+			return false
+		}
 		return !slices.ContainsFunc(b.sets, func(o *Owner) bool { return o.Desired > 0 })
 	}
 	switch b.top.Kind {
-	case cluster.KindJob:
-		return b.top.Finished
+	case cluster.KindJob: // a failed one is there to be seen, also where its pods are gone
+		return b.top.Finished && !failed(b.top)
 	case cluster.KindReplicaSet:
 		return b.top.Desired == 0
 	default:
@@ -170,11 +200,20 @@ func (b *building) idle() bool {
 	}
 }
 
+// failed reports whether a Job has come to a bad end.
+func failed(o *Owner) bool {
+	return o.Finished && o.Head != nil && slices.ContainsFunc(o.Head.Conditions, func(c cluster.Condition) bool {
+		return c.Type == string(batchv1.JobFailed) && c.Status == string(corev1.ConditionTrue)
+	})
+}
+
 // finish fills in the workload.
 func (b *building) finish(s *Sources, now time.Time) {
 	w := b.workload
 	slices.SortFunc(b.sets, byNumber)
+	slices.SortFunc(b.past, byRevision)
 	b.describe()
+	w.Resizable = s.Resizable
 	w.System = w.Ref.Namespace == SystemNamespace
 	w.Self = s.Self.Namespace != "" && s.Self.Namespace == w.Ref.Namespace && w.Labels[selfLabel] == selfName
 	w.Replicas = make([]cluster.Replica, len(b.pods))
@@ -195,29 +234,55 @@ func (b *building) describe() {
 		if len(b.sets) > 0 {
 			w.Revision = b.sets[0].Revision
 		}
+		if w.Revision == "" && len(b.past) > 0 {
+			w.Revision = b.past[0].Hash
+		}
 		w.RollingOut = w.RollingOut || outdated(b.sets)
+		setProfile(w, b.top.Profile)
+		if head := b.top.Head; head != nil {
+			w.Conditions, w.Paused, w.Owners = head.Conditions, head.Paused, head.Writers
+		}
 		return
 	}
-	// An owner that is only named: what its children and pods say.
+	b.describeNamed()
+}
+
+// describeNamed sets what the children and the pods of an owner that is only named say, or a bare pod of itself.
+func (b *building) describeNamed() {
+	w := b.workload
 	for _, list := range [][]*Owner{b.sets, b.children} {
 		for _, o := range list {
 			w.Desired += o.Desired
 			if w.Labels == nil {
 				w.Labels = o.Labels
+				setProfile(w, o.Profile)
 			}
 		}
 	}
 	if len(b.sets) > 0 {
 		w.Revision = b.sets[0].Revision
 	}
+	if last := newestJob(b.children); last != nil && last.Head != nil {
+		w.Conditions = last.Head.Conditions
+	}
 	for _, p := range b.pods {
 		if w.Labels == nil {
 			w.Labels = p.Labels
+			setProfile(w, p.Profile)
 		}
 		live := p.Replica.Phase != cluster.PhaseSucceeded && p.Replica.Phase != cluster.PhaseFailed && !p.Replica.Deleting()
 		if len(b.sets)+len(b.children) == 0 && live {
 			w.Desired++
 		}
+	}
+	if kind := w.Ref.Kind; !builtIn(kind) {
+		w.Owners = []cluster.Owner{{Kind: cluster.OwnerOperator, Name: strings.ToLower(kind) + " " + w.Ref.Name}}
+	}
+}
+
+func setProfile(w *cluster.Workload, p *Profile) {
+	if p != nil {
+		w.ProfilePort, w.ProfilePath = p.Port, p.Path
 	}
 }
 
@@ -252,7 +317,8 @@ func (b *building) history(s *Sources, now time.Time) {
 		slices.SortStableFunc(w.Events, func(x, y cluster.Event) int { return y.Last.Compare(x.Last) })
 		w.Events = w.Events[:min(len(w.Events), MaxEventsPerObject)]
 	}
-	w.Changes = append(s.Notes.Scalings(w.Ref.UID), s.Notes.rollouts(b.top, b.sets)...)
+	w.Changes = s.Notes.Scalings(w.Ref.UID)
+	b.revise(s, now)
 	slices.SortStableFunc(w.Changes, func(x, y cluster.Change) int { return y.At.Compare(x.At) })
 	w.Changes = w.Changes[:min(len(w.Changes), MaxChanges)]
 }
@@ -261,20 +327,28 @@ func (b *building) history(s *Sources, now time.Time) {
 func replica(p *Pod, s *Sources, now time.Time) cluster.Replica {
 	out := p.Replica
 	out.Events = s.Events.About(cluster.KindPod, p.Namespace, p.Name, p.UID, now)
-	if s.OOM == nil {
-		return out
-	}
 	copied := false
 	for i := range out.Containers {
-		count, at, known := s.OOM(p.Namespace, p.Name, out.Containers[i].Name)
-		if !known {
+		name := out.Containers[i].Name
+		var count int64
+		var at time.Time
+		var percent float64
+		var counted, throttled bool
+		if s.OOM != nil {
+			count, at, counted = s.OOM(p.Namespace, p.Name, name)
+		}
+		if s.Throttled != nil && out.Containers[i].CPULimitMilli > 0 {
+			percent, throttled = s.Throttled(p.Namespace, p.Name, name)
+		}
+		if !counted && !throttled {
 			continue
 		}
 		if !copied {
 			out.Containers, copied = slices.Clone(out.Containers), true
 		}
 		c := &out.Containers[i]
-		c.OOMEvents, c.LastOOMEvent, c.OOMEventsKnown = count, at, true
+		c.OOMEvents, c.LastOOMEvent, c.OOMEventsKnown = count, at, counted
+		c.ThrottledPercent, c.ThrottledKnown = percent, throttled
 	}
 	return out
 }
