@@ -14,10 +14,11 @@ type stateCheck struct {
 	check func(s *subject) (incident.Finding, bool)
 }
 
-// workloadCheck finds a state that lasts in the workload itself, or returns false. It sets Fingerprint, and no replica.
+// workloadCheck finds a state that lasts in the workload itself, or returns false. It is given what was found before it, and
+// sets Fingerprint, and no replica.
 type workloadCheck struct {
 	kind  incident.Kind
-	check func(l *Look) (incident.Finding, bool)
+	check func(l *Look, found []incident.Finding) (incident.Finding, bool)
 }
 
 // The chain, in the order in which it runs. A replica on a node that is not ready gives that finding only, so its check
@@ -47,19 +48,32 @@ func forecastChecks() [0]stateCheck {
 }
 
 // endedChecks are asked about every replica, also one that has ended or is being deleted.
-func endedChecks() [0]stateCheck {
-	return [0]stateCheck{}
+func endedChecks() [3]stateCheck {
+	return [3]stateCheck{
+		{incident.Evicted, evicted},
+		{incident.Disrupted, disrupted},
+		{incident.StuckTerminating, stuckTerminating},
+	}
 }
 
 // replicaChecks are asked about each replica that is not being deleted.
-func replicaChecks() [2]stateCheck {
-	return [2]stateCheck{
+func replicaChecks() [6]stateCheck {
+	return [6]stateCheck{
+		{incident.VolumeStuck, volumeStuck},
+		{incident.SandboxFailed, sandboxFailed},
 		{incident.Unschedulable, unschedulable},
+		{incident.ReadinessGate, readinessGate},
 		{incident.NotReady, notReady},
+		{incident.ResizeStuck, resizeStuck},
 	}
 }
 
 // workloadChecks are asked once, about the workload.
-func workloadChecks() [0]workloadCheck {
-	return [0]workloadCheck{}
+func workloadChecks() [4]workloadCheck {
+	return [4]workloadCheck{
+		{incident.RolloutStuck, rolloutStuck},
+		{incident.CreateRefused, createRefused},
+		{incident.JobFailed, jobFailed},
+		{incident.AutoscalerBlind, autoscalerBlind},
+	}
 }

@@ -81,7 +81,7 @@ func Findings(l *Look) []incident.Finding {
 		out = ofReplica(s, out)
 	}
 	for _, c := range workloadChecks() {
-		if f, found := c.check(l); found {
+		if f, found := c.check(l, out); found {
 			f.Kind = c.kind
 			if f.Since.IsZero() {
 				f.Since = l.Now

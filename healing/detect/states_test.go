@@ -75,70 +75,15 @@ func TestConfigMissing(t *testing.T) {
 			replica: pod(waiting("ContainerCreating", ""), mount(`MountVolume.SetUp failed for volume "tls" : references non-existent secret key: tls.crt`)),
 			want:    []string{"ConfigMissing active"}, says: []string{"key tls.crt is missing in a Secret"},
 		},
-		{name: "a volume for another reason", replica: pod(waiting("ContainerCreating", ""), mount("MountVolume.MountDevice failed: timed out"))},
+		{
+			name:    "a volume for another reason",
+			replica: pod(waiting("ContainerCreating", ""), mount("MountVolume.MountDevice failed: timed out")), want: []string{"VolumeStuck active"},
+		},
 		{
 			name: "not for long",
 			replica: pod(waiting("CreateContainerConfigError", `secret "x" not found`), func(r *cluster.Replica, _ *cluster.Container) {
 				r.CreatedAt, r.StartedAt = ago(10*time.Second), ago(10*time.Second)
 			}),
 		},
-	})
-}
-
-func TestUnschedulable(t *testing.T) {
-	held := func(message string, since time.Duration) func(*cluster.Replica, *cluster.Container) {
-		return func(r *cluster.Replica, c *cluster.Container) {
-			waiting("", "")(r, c)
-			r.Node, r.Phase, r.StartedAt, r.ReadySince = "", cluster.PhasePending, time.Time{}, time.Time{}
-			r.CreatedAt = ago(since)
-			r.Unschedulable, r.UnschedulableMessage, r.UnschedulableSince = true, message, ago(since)
-		}
-	}
-	check(t, []row{
-		{
-			name:    "what binds, the most nodes first",
-			replica: pod(held("0/6 nodes are available: 1 node(s) had untolerated taint {dedicated: db}, 2 Insufficient cpu, 3 Insufficient memory. preemption: 0/6 nodes are available: 6 No preemption victims found for incoming pod.", time.Minute)),
-			want:    []string{"Unschedulable active"}, confidence: 95,
-			says: []string{"Insufficient memory (3 of 6 nodes), Insufficient cpu (2 of 6 nodes), had untolerated taint {dedicated: db} (1 of 6 nodes)"},
-		},
-		{name: "another message", replica: pod(held("no nodes available to schedule pods", time.Minute)), want: []string{"Unschedulable active"}, says: []string{"no nodes available"}},
-		{name: "not for long", replica: pod(held("0/1 nodes are available: 1 Insufficient cpu.", 10*time.Second))},
-		{
-			name:    "held back on purpose",
-			replica: pod(held("", time.Hour), func(r *cluster.Replica, _ *cluster.Container) { r.Unschedulable = false }),
-		},
-	})
-}
-
-func TestNotReady(t *testing.T) {
-	since := func(d time.Duration) func(*cluster.Replica, *cluster.Container) {
-		return func(r *cluster.Replica, c *cluster.Container) {
-			r.Ready, r.ReadySince, r.ReadyReason, c.Ready = false, ago(d), "ContainersNotReady", false
-		}
-	}
-	check(t, []row{
-		{name: "for long", replica: pod(since(4 * time.Minute)), want: []string{"NotReady active"}, says: []string{"more than 3 min"}},
-		{name: "not for long", replica: pod(since(2 * time.Minute))},
-		{name: "it restarted lately", replica: pod(since(4*time.Minute), restarted(dead(1, "Error"), 1))},
-		{name: "it is dead", replica: pod(since(4*time.Minute), terminated(dead(1, "Error")))},
-		{name: "a readiness gate", replica: pod(since(time.Hour), func(r *cluster.Replica, _ *cluster.Container) { r.ReadyReason = "ReadinessGatesNotReady" })},
-		{name: "deleted", replica: pod(since(time.Hour), func(r *cluster.Replica, _ *cluster.Container) { r.DeletedAt = ago(time.Second) })},
-		{name: "pending", replica: pod(since(time.Hour), func(r *cluster.Replica, _ *cluster.Container) { r.Phase = cluster.PhasePending })},
-		{name: "ready", replica: pod()},
-	})
-}
-
-func TestNodeNotReady(t *testing.T) {
-	node := func(ready string) map[string]cluster.Node {
-		return map[string]cluster.Node{"n1": {Name: "n1", Ready: ready, Since: ago(time.Minute), Message: "Kubelet stopped posting node status."}}
-	}
-	broken := pod(terminated(dead(137, "OOMKilled")), event("Unhealthy", "Liveness probe failed: timeout", ago(time.Second)))
-	check(t, []row{
-		{name: "it hides everything else", replica: broken, nodes: node("Unknown"), want: []string{"NodeNotReady active"}, says: []string{"does not report"}},
-		{name: "not ready", replica: pod(), nodes: node("False"), want: []string{"NodeNotReady active"}, says: []string{"is not ready"}},
-		{name: "gone", replica: pod(), nodes: map[string]cluster.Node{"n2": {Name: "n2", Ready: "True"}}, want: []string{"NodeNotReady active"}, says: []string{"does not exist"}},
-		{name: "ready", replica: broken, nodes: node("True"), want: []string{"OOMKilled active"}},
-		{name: "a platform without nodes", replica: broken, want: []string{"OOMKilled active"}},
-		{name: "a replica that is deleted", replica: pod(func(r *cluster.Replica, _ *cluster.Container) { r.DeletedAt = ago(time.Second) }), nodes: node("False")},
 	})
 }
