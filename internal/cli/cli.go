@@ -65,7 +65,8 @@ func newRoot() *cobra.Command {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newExplain(), newIncidents(), newReplay(), newAdopt(), newDemo(), newDemoApp(), newVersion())
+	root.AddCommand(newRun(), newExplain(), newIncidents(), newIncident(), newTimeline(), newWhy(), newPostmortem(),
+		newReplay(), newAdopt(), newDemo(), newDemoApp(), newVersion())
 	return root
 }
 

@@ -80,13 +80,13 @@ func (r natives) describe(ctx context.Context, h *autoscalingv2.HorizontalPodAut
 		return report.HPA{}, fmt.Errorf("list events: %w", err)
 	}
 	if err == nil {
-		out.Did.Events = nativeEvents(list.Items)
+		out.Did.Events = newest(list.Items, shownEvents)
 	}
 	return out, nil
 }
 
-// nativeEvents returns the newest events, newest first.
-func nativeEvents(list []corev1.Event) []cluster.Event {
+// newest returns the newest events, at most that many, newest first.
+func newest(list []corev1.Event, most int) []cluster.Event {
 	out := make([]cluster.Event, 0, len(list))
 	for i := range list {
 		e := &list[i]
@@ -98,7 +98,7 @@ func nativeEvents(list []corev1.Event) []cluster.Event {
 		out = append(out, cluster.Event{Type: e.Type, Reason: e.Reason, Message: e.Message, Count: n, First: first, Last: last})
 	}
 	slices.SortStableFunc(out, func(a, b cluster.Event) int { return b.Last.Compare(a.Last) })
-	return out[:min(len(out), shownEvents)]
+	return out[:min(len(out), most)]
 }
 
 func latest(a, b time.Time) time.Time {

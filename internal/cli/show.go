@@ -134,6 +134,13 @@ func newIncidents() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(args) == 1 {
+				one, err := find(cmd, r, ns, args[0])
+				if err != nil {
+					return err
+				}
+				return printed(cmd, f.output, one, func(w io.Writer) error { return report.Incident(w, *one, time.Now()) })
+			}
 			list, err := r.Incidents(cmd.Context(), ns)
 			if err != nil {
 				return err
@@ -141,14 +148,7 @@ func newIncidents() *cobra.Command {
 			if active {
 				list = slices.DeleteFunc(list, func(i incident.Incident) bool { return !i.State.Active() })
 			}
-			if len(args) == 0 {
-				return f.printList(cmd, list)
-			}
-			i := slices.IndexFunc(list, func(i incident.Incident) bool { return i.Name == args[0] })
-			if i < 0 {
-				return fmt.Errorf("incident %q not found%s; `homeostat incidents` lists them", args[0], in(ns))
-			}
-			return printed(cmd, f.output, list[i], func(w io.Writer) error { return report.Incident(w, list[i], time.Now()) })
+			return f.printList(cmd, list)
 		},
 	}
 	f.add(cmd)

@@ -11,7 +11,7 @@ import (
 	"github.com/homeostat/homeostat/metrics"
 )
 
-// Incidents prints one line per incident: active ones first, then the newest.
+// Incidents prints one line per incident: active ones first, then the newest, and each below the one that it follows from.
 func Incidents(w io.Writer, list []incident.Incident, now time.Time) error {
 	p := &printer{w: w, loc: now.Location()}
 	if len(list) == 0 {
@@ -29,13 +29,51 @@ func Incidents(w io.Writer, list []incident.Incident, now time.Time) error {
 		return b.OpenedAt.Compare(a.OpenedAt)
 	})
 	rows := [][]string{{"NAMESPACE", "NAME", "STATE", "FINDING", "COUNT", "AGE", "CAUSE"}}
-	for _, in := range list {
+	for _, in := range underRoots(list) {
+		name := in.Name
+		if in.Root != "" {
+			name = "└ " + name
+		}
 		rows = append(rows, []string{
-			in.Namespace, in.Name, string(in.State), string(in.Kind), count(in.Occurrences), ago(now, in.OpenedAt), shorten(in.Cause, 100),
+			in.Namespace, name, string(in.State), string(in.Kind), count(in.Occurrences), ago(now, in.OpenedAt), shorten(in.Cause, 100),
 		})
 	}
 	p.table(rows)
 	return p.err
+}
+
+// underRoots moves each incident right behind its root, where that is in the list. Incidents that follow from each other in a
+// circle come last.
+func underRoots(list []incident.Incident) []incident.Incident {
+	there := make(map[string]bool, len(list))
+	for i := range list {
+		there[list[i].Namespace+"/"+list[i].Name] = true
+	}
+	out := make([]incident.Incident, 0, len(list))
+	done := make(map[string]bool, len(list))
+	var put func(in incident.Incident)
+	put = func(in incident.Incident) {
+		name := in.Namespace + "/" + in.Name
+		if done[name] {
+			return
+		}
+		done[name] = true
+		out = append(out, in)
+		for i := range list {
+			if list[i].Root == name {
+				put(list[i])
+			}
+		}
+	}
+	for _, in := range list {
+		if in.Root == "" || !there[in.Root] {
+			put(in)
+		}
+	}
+	for _, in := range list {
+		put(in)
+	}
+	return out
 }
 
 // Incident prints one incident: cause, what was done, evidence, timeline.
@@ -55,8 +93,16 @@ func Incident(w io.Writer, in incident.Incident, now time.Time) error {
 	for _, s := range in.Against {
 		p.line("  - %s", s)
 	}
+	p.relations(in)
+	p.forecast(in.Forecast, now)
 	p.line("\nDone about it")
 	p.remediations(in)
+	if in.Proposal != "" {
+		p.line("\nProposed: for a person or the repository that owns the object")
+		for l := range strings.Lines(in.Proposal) {
+			p.line("  %s", strings.TrimRight(l, "\n"))
+		}
+	}
 	p.evidence(in)
 	p.timeline(in)
 	return p.err
@@ -69,11 +115,82 @@ func (p *printer) remediations(in incident.Incident) {
 	}
 	rows := make([][]string, 0, len(in.Remediations))
 	for _, r := range in.Remediations {
+		on := r.Replica
+		if on == "" {
+			on = in.Workload.Name
+		}
 		rows = append(rows, []string{
-			"  " + p.clock(r.IntendedAt), string(r.Remedy), r.Replica, string(r.Outcome), r.Reason, r.Message,
+			"  " + p.clock(r.IntendedAt), string(r.Remedy), on, string(r.Outcome), r.Reason, r.Message,
 		})
 	}
 	p.table(rows)
+	p.refusals(in)
+	for _, r := range in.Remediations {
+		if r.Call != "" {
+			p.line("  call: %s", r.Call)
+		}
+	}
+}
+
+// refusals says what was not done and why: those steps of the timeline that come from a guard, the last of each reason.
+func (p *printer) refusals(in incident.Incident) {
+	last := map[string]incident.Entry{}
+	var order []string
+	for _, e := range in.Timeline {
+		if !refusal(e.Reason) {
+			continue
+		}
+		if _, seen := last[e.Reason]; !seen {
+			order = append(order, e.Reason)
+		}
+		last[e.Reason] = e
+	}
+	for _, reason := range order {
+		p.line("  %s  not done (%s): %s", p.clock(last[reason].At), reason, strings.TrimPrefix(last[reason].Message, "refused: "))
+	}
+}
+
+// refusal reports whether the reason is one of a guard.
+func refusal(reason string) bool {
+	switch reason {
+	case "ObserveOnly", "NotOwned", "ProtectedWorkload", "StaleSnapshot", "MinHealthy", "RollingOut", "Cooldown", "BudgetExhausted",
+		"AlreadyTried", "NodeNotReady", "ActionUnderWay", "StillServing", "BreakerOpen", "ClusterBudgetExhausted", "DependencyDown",
+		"ManagedElsewhere", "ScaledElsewhere", "SizedElsewhere", "NotApplicable", "LowConfidence", "LadderExhausted", "WouldBreakPDB",
+		"NotSupported":
+		return true
+	default:
+		return false
+	}
+}
+
+// relations prints the root that the incident follows from, and those that follow from it.
+func (p *printer) relations(in incident.Incident) {
+	if in.Root != "" {
+		p.line("\nFollows from %s: mend that one", in.Root)
+	}
+	if len(in.Members) == 0 {
+		return
+	}
+	p.line("\nWith it failed (%d)", in.MemberCount)
+	rows := make([][]string, 0, len(in.Members))
+	for _, m := range in.Members {
+		rows = append(rows, []string{"  " + p.clock(m.Since), m.Workload.String(), string(m.Kind), m.Incident})
+	}
+	p.table(rows)
+}
+
+// forecast prints when the memory limit will be reached.
+func (p *printer) forecast(f *incident.Forecast, now time.Time) {
+	if f == nil {
+		return
+	}
+	p.line("\nForecast of %s", p.clock(f.At))
+	latest := "open"
+	if !f.Latest.IsZero() {
+		latest = p.clock(f.Latest)
+	}
+	p.line("  out of memory at %s (in %s), between %s and %s with 90 %%", p.clock(f.OOMAt), span(max(f.OOMAt.Sub(now), 0)), p.clock(f.Earliest), latest)
+	p.line("  %s of %s resident, growing by %s a minute; R² %.2f over %s", Bytes(f.Memory), Bytes(f.Limit), Bytes(int64(f.Slope*60)), f.Fit, span(f.Span))
 }
 
 func times(n int32) string {
@@ -104,12 +221,26 @@ func (p *printer) evidence(in incident.Incident) {
 			where += ": "
 		}
 		p.line("  %s  %s  %s%s", p.clock(e.At), e.Kind, where, e.Message)
+		p.templates(e.Templates)
 		for _, l := range e.Lines {
 			p.line("      | %s", l)
 		}
 		p.usage(e.Points, e.MemoryLimit)
 	}
 }
+
+// templates prints what in a log is new: kinds of line that were rare or absent before and elsewhere.
+func (p *printer) templates(list []incident.LogTemplate) {
+	for _, t := range list {
+		if t.Novelty < tellingNovelty {
+			continue
+		}
+		p.line("      new: %s (%s; %s in the hour before, %s in healthy replicas)", t.Template, times(t.Count), known(t.Before), known(t.Siblings))
+	}
+}
+
+// tellingNovelty is the novelty from which a kind of line is worth showing beside the log itself.
+const tellingNovelty = 50
 
 // usage prints the memory as a bar chart of one line per point, so that a leak can be seen.
 func (p *printer) usage(points []metrics.Point, limit int64) {

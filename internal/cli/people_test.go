@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/policy/record"
+)
+
+// ward is an API server with one workload that was OOM-killed after a rollout, and was scaled before. Its pod web-1 is there, web-0
+// is gone.
+type ward struct {
+	began     time.Time
+	forbidden string // a path that answers 403
+	onlyDemo  bool   // incidents may be listed in the namespace demo alone
+}
+
+func (s *ward) start(t *testing.T) {
+	t.Helper()
+	at := func(d time.Duration) metav1.Time { return metav1.NewTime(s.began.Add(d).Truncate(time.Second)) }
+	mux := http.NewServeMux()
+	refuse := func(w http.ResponseWriter, code int, reason string) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(metav1.Status{
+			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Reason: metav1.StatusReason(reason), Code: int32(code), Message: reason, //nolint:gosec // an HTTP code
+		})
+	}
+	serve := func(path string, v any) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			if path == s.forbidden || s.onlyDemo && path == "/apis/homeostat.dev/v1alpha1/incidents" {
+				refuse(w, http.StatusForbidden, "Forbidden")
+				return
+			}
+			if list, ok := v.(*corev1.EventList); ok {
+				v := list.DeepCopy()
+				v.Items = nil
+				for _, e := range list.Items {
+					if r.URL.Query().Get("fieldSelector") == "involvedObject.kind="+e.InvolvedObject.Kind+",involvedObject.name="+e.InvolvedObject.Name {
+						v.Items = append(v.Items, e)
+					}
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_ = json.NewEncoder(w).Encode(v)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(v)
+		})
+	}
+	in := incident.Incident{
+		Namespace: "demo", Name: "web-oomkilled-1", State: incident.Open, Kind: incident.OOMKilled,
+		Workload: cluster.Ref{Kind: cluster.KindDeployment, Namespace: "demo", Name: "web"}, Cause: "container app of web-0 was killed at its memory limit",
+		OpenedAt: s.began.Add(2 * time.Minute), StartedAt: s.began.Add(2 * time.Minute),
+		Subjects: []incident.Subject{{Replica: "web-0", Container: "app", At: s.began}},
+		Timeline: []incident.Entry{{At: s.began.Add(2 * time.Minute), Reason: "IncidentOpened", Message: "killed at its limit"}},
+	}
+	incidents := &v1alpha1.IncidentList{Items: []v1alpha1.Incident{*record.Incident(&in)}}
+	serve("/apis/homeostat.dev/v1alpha1/incidents", incidents)
+	serve("/apis/homeostat.dev/v1alpha1/namespaces/demo/incidents", incidents)
+	autoscaler := v1alpha1.Autoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web"}}
+	autoscaler.Spec.ScaleTargetRef.Kind, autoscaler.Spec.ScaleTargetRef.Name = "Deployment", "web"
+	autoscaler.Status.LastChanges = []v1alpha1.ScaleChange{{Time: metav1.NewMicroTime(s.began.Add(time.Minute)), From: 2, To: 4, Reason: "CPU", Message: "cpu is at 81 %"}}
+	serve("/apis/homeostat.dev/v1alpha1/namespaces/demo/autoscalers", &v1alpha1.AutoscalerList{Items: []v1alpha1.Autoscaler{autoscaler}})
+	set := func(name, revision, image string, age time.Duration) appsv1.ReplicaSet {
+		r := appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "demo", Name: name, CreationTimestamp: at(age), Annotations: map[string]string{"deployment.kubernetes.io/revision": revision},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Deployment", Name: "web"}},
+		}}
+		r.Spec.Template.Spec.Containers = []corev1.Container{{Name: "app", Image: image}}
+		return r
+	}
+	other := set("other-1", "1", "other:1", 0)
+	other.OwnerReferences[0].Name = "other"
+	serve("/apis/apps/v1/namespaces/demo/replicasets", &appsv1.ReplicaSetList{Items: []appsv1.ReplicaSet{
+		set("web-b", "2", "web:1.5", 90*time.Second), set("web-a", "1", "web:1.4", -time.Hour), other,
+	}})
+	event := func(kind, name, reason, message string, age time.Duration) corev1.Event {
+		return corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: reason}, Reason: reason, Message: message,
+			InvolvedObject: corev1.ObjectReference{Kind: kind, Name: name}, FirstTimestamp: at(age), LastTimestamp: at(age), Count: 1,
+		}
+	}
+	serve("/api/v1/namespaces/demo/events", &corev1.EventList{Items: []corev1.Event{
+		event("Deployment", "web", "ScalingReplicaSet", "Scaled up", 91*time.Second), event("Pod", "web-0", "Killing", "Stopping container app", 3*time.Minute),
+	}})
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web-1", UID: "u1", CreationTimestamp: at(0)}}
+	pod.Spec.Containers = []corev1.Container{{Name: "app", Image: "web:1.5"}}
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name: "app", RestartCount: 3, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+		LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", FinishedAt: at(4 * time.Minute), ContainerID: "containerd://3"}},
+	}}
+	serve("/api/v1/namespaces/demo/pods/web-1", pod)
+	mux.HandleFunc("GET /api/v1/namespaces/demo/pods/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, "NotFound") })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	config := "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u, namespace: demo}}]\n" +
+		"users: [{name: u, user: {}}]\nclusters: [{name: c, cluster: {server: " + server.URL + "}}]\n"
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", path)
+}
+
+func inOrder(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	rest := text
+	for _, p := range parts {
+		_, after, found := strings.Cut(rest, p)
+		if !found {
+			t.Fatalf("%q is not where it should be in:\n%s", p, text)
+		}
+		rest = after
+	}
+}
+
+func TestTimelineTellsScalingsRolloutsIncidentsAndEventsInOrder(t *testing.T) {
+	(&ward{began: time.Now().Add(-10 * time.Minute)}).start(t)
+	code, out, errs := call(t, "timeline", "deploy/web")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	inOrder(t, out, "demo/deployment/web", "revision 1 (web-a): image web:1.4", "2 → 4 replicas", "revision 2 (web-b): image web:1.4 ->",
+		"ScalingReplicaSet", "IncidentOpened")
+	if strings.Contains(out, "other") {
+		t.Errorf("another workload's rollout is in it:\n%s", out)
+	}
+	if _, out, _ = call(t, "timeline", "deployment/web", "--since", "30m"); strings.Contains(out, "web-a") || !strings.Contains(out, "web-b") {
+		t.Errorf("--since 30m gives\n%s", out)
+	}
+	var v struct {
+		Moments []struct{ Kind, Reason, Incident string }
+	}
+	_, out, _ = call(t, "timeline", "deploy/web", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &v); err != nil || len(v.Moments) != 5 || v.Moments[4].Incident != "web-oomkilled-1" {
+		t.Errorf("as JSON: %v, %+v", err, v)
+	}
+}
+
+func TestWhatMayNotBeReadIsSaidAndTheRestIsShown(t *testing.T) {
+	(&ward{began: time.Now(), forbidden: "/apis/apps/v1/namespaces/demo/replicasets", onlyDemo: true}).start(t)
+	code, out, errs := call(t, "timeline", "deploy/web")
+	if code != 0 || !strings.Contains(out, "rollouts may not be read") || !strings.Contains(out, "IncidentOpened") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+}
+
+func TestWhyOfAPodThatIsThereAndOfOneThatIsGone(t *testing.T) {
+	(&ward{began: time.Now().Add(-5 * time.Minute)}).start(t)
+	code, out, errs := call(t, "why", "pod/web-1")
+	if code != 0 || !strings.Contains(out, "CrashLoop") || !strings.Contains(out, "restarted 3 times") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if _, out, _ = call(t, "why", "pod/web-0"); !strings.Contains(out, "pod web-0 is gone") || !strings.Contains(out, "killed at its memory limit") || !strings.Contains(out, "Stopping container app") {
+		t.Errorf("of the one that is gone: %s", out)
+	}
+	if _, out, _ = call(t, "why", "pod/nobody"); !strings.Contains(out, "nothing is known of it") {
+		t.Errorf("of one that never was: %s", out)
+	}
+}
+
+func TestPostmortemAndIncident(t *testing.T) {
+	(&ward{began: time.Now().Add(-5 * time.Minute)}).start(t)
+	code, out, errs := call(t, "postmortem", "web-oomkilled-1", "-o", "markdown")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	inOrder(t, out, "OOMKilled on demo/deployment/web", "## What happened", "## What was done", "## Timeline", "revision 2 (web-b)", "IncidentOpened")
+	if strings.Contains(out, "web-a") {
+		t.Errorf("a rollout of long before is in it:\n%s", out)
+	}
+	if code, out, _ = call(t, "incident", "web-oomkilled-1"); code != 0 || !strings.Contains(out, "killed at its memory limit") {
+		t.Errorf("incident: exit %d: %s", code, out)
+	}
+	if code, _, errs = call(t, "postmortem", "nobody"); code != 1 || !strings.Contains(errs, `"nobody" not found`) {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+}
