@@ -134,7 +134,7 @@ func Refusal(message string) (why string, known bool) {
 	}
 	if rest, found := after("failed calling webhook "); found {
 		name, said, _ := strings.Cut(strings.TrimPrefix(rest, `"`), `"`)
-		return "admission webhook " + phrase.Cut(name, 120) + " cannot be called: " + phrase.Cut(lastPart(strings.TrimLeft(said, ": ")), quoted), true
+		return "admission webhook " + phrase.Cut(name, 120) + " cannot be called: " + phrase.Cut(innermost(strings.TrimLeft(said, ": ")), quoted), true
 	}
 	if rest, found := after("error looking up service account "); found {
 		name, _, _ := strings.Cut(rest, ": ")

@@ -91,24 +91,24 @@ func SandboxError(message string) string {
 	case has("runtime handler", "runtimehandler", "no runtime for", "runtime class"):
 		return "the node does not know its runtime class: " + phrase.Cut(message, quoted)
 	case has("failed to setup network", "failed to set up sandbox container", "networkplugin cni", "cni"):
-		return "its network could not be set up" + plugin + ": " + phrase.Cut(lastPart(message), quoted)
+		return "its network could not be set up" + plugin + ": " + phrase.Cut(innermost(message), quoted)
 	case has("sandbox image", "pause image", "failed to pull image"):
 		return "the image of the sandbox cannot be pulled"
 	case has("no space left", "disk quota"):
 		return "the node's disk is full"
 	case has("cgroup"):
-		return "its cgroup could not be made: " + phrase.Cut(lastPart(message), quoted)
+		return "its cgroup could not be made: " + phrase.Cut(innermost(message), quoted)
 	case has("deadline exceeded", "timed out", "timeout"):
 		return "the container runtime does not answer in time"
 	case strings.TrimSpace(message) == "":
 		return "the event does not say why"
 	default:
-		return phrase.Cut(lastPart(message), quoted)
+		return phrase.Cut(innermost(message), quoted)
 	}
 }
 
-// lastPart returns the end of a chain of errors, which says what really happened; the whole where it is one.
-func lastPart(message string) string {
+// innermost returns the end of a chain of errors, which says what really happened; the whole where it is one.
+func innermost(message string) string {
 	parts := strings.Split(message, ": ")
 	if len(parts) < 3 {
 		return message
