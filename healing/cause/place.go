@@ -1,0 +1,221 @@
+package cause
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/homeostat/homeostat/healing/internal/phrase"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+// skew is how much a cause may seem to be later than its effect: times of different machines, whole seconds.
+const skew = 2 * time.Second
+
+// soonAfter is how long after its rollout a revision that was healthy for a while is still to blame for what begins: as long as
+// a change is looked for before a failure.
+const soonAfter = 15 * time.Minute
+
+// ofNodes are the kinds that lie in a node; no revision is to blame for them.
+func ofNodes(k incident.Kind) bool {
+	switch k {
+	case incident.NodeNotReady, incident.NodeOOM, incident.NodeCrashLoop, incident.SandboxFailed, incident.Evicted, incident.StatusUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// notOfRevisions are the kinds of which a new pod template is no likely cause, beside those of nodes.
+func notOfRevisions(k incident.Kind) bool {
+	switch k {
+	case incident.Disrupted, incident.StuckTerminating, incident.ResizeStuck, incident.CreateRefused, incident.AutoscalerBlind,
+		incident.JobFailed, incident.Storm:
+		return true
+	default:
+		return ofNodes(k)
+	}
+}
+
+// revision concludes that the newest revision is to blame.
+func (s *scene) revision(b *Blame) conclusion {
+	w := s.in.Workload
+	newest := newestRevision(w)
+	if newest.Name == "" || notOfRevisions(s.lead.Kind) || len(s.failing) == 0 {
+		return conclusion{}
+	}
+	var c conclusion
+	for _, r := range s.failing {
+		if r.Revision == newest.Name {
+			continue
+		}
+		if r.Revision != "" && len(w.Revisions) > 1 {
+			c.against = append(c.against, "a replica of the older revision "+r.Revision+" shows it too")
+		}
+		return c
+	}
+	healthy, ready := s.olderHealthy(newest)
+	if healthy == "" {
+		return c // there is nothing to compare with
+	}
+	all, bad := 0, 0
+	for i := range w.Replicas {
+		if r := &w.Replicas[i]; r.Revision == newest.Name && !r.Deleting() {
+			if all++; s.fails(r) {
+				bad++
+			}
+		}
+	}
+	rolled := rolledOut(w, newest)
+	after := s.began.Sub(rolled)
+	worked := !newest.HealthyAt.IsZero() && newest.HealthyAt.Before(s.began) && !newest.HealthyAt.Before(rolled)
+	switch {
+	case 2*bad < all:
+		c.against = append(c.against, fmt.Sprintf("%d of %d replicas of the newest revision %s do not show it", all-bad, all, newest.Name))
+		return c
+	case rolled.IsZero():
+		return c
+	case after < -skew:
+		c.against = append(c.against, "it began before the newest revision "+newest.Name+" was rolled out")
+		return c
+	case worked && after > soonAfter:
+		c.against = append(c.against, "the newest revision "+newest.Name+" was healthy before")
+		return c
+	case b.Node != "":
+		return c
+	case b.Dependency != "" && !ready:
+		c.against = append(c.against, "the service "+b.Dependency+" is down, for the older revision too")
+		return c
+	}
+	b.NewRevision, b.Revision, b.Healthy = true, newest.Name, healthy
+	c.confidence = 80
+	c.pro = append(c.pro, "all that fails is of the newest revision "+newest.Name, "it began "+phrase.Span(max(after, 0))+" after its rollout")
+	was := "was healthy before"
+	if ready {
+		c.confidence, was = 90, "is healthy beside it"
+	}
+	c.pro = append(c.pro, "revision "+healthy+" "+was)
+	if worked {
+		c.confidence -= 10
+		c.against = append(c.against, "the newest revision "+newest.Name+" was healthy at first")
+	}
+	c.clause = fmt.Sprintf("only the newest revision %s fails, since it was rolled out, and revision %s %s", newest.Name, healthy, was)
+	return c
+}
+
+// newestRevision returns the one with the workload's name for it, or else with the highest number; without a name where it is not
+// known.
+func newestRevision(w *cluster.Workload) cluster.Revision {
+	best := cluster.Revision{Name: w.Revision}
+	for i := range w.Revisions {
+		r := &w.Revisions[i]
+		if w.Revision == "" && (best.Name == "" || r.Number > best.Number) || w.Revision != "" && r.Name == w.Revision {
+			best = *r
+		}
+	}
+	return best
+}
+
+// olderHealthy returns the newest older revision that was healthy, and whether a replica of it is now.
+func (s *scene) olderHealthy(newest cluster.Revision) (name string, ready bool) {
+	best := int64(-1)
+	for i := range s.in.Workload.Revisions {
+		r := &s.in.Workload.Revisions[i]
+		now := r.Ready > 0 || slices.ContainsFunc(s.in.Workload.Replicas, func(p cluster.Replica) bool {
+			return p.Revision == r.Name && p.Ready && !p.Deleting()
+		})
+		if r.Name == newest.Name || r.HealthyAt.IsZero() && !now || r.Number < best {
+			continue
+		}
+		name, ready, best = r.Name, now, r.Number
+	}
+	return name, ready
+}
+
+// rolledOut returns when the rollout to the revision began: it was made then, or it is an old one to which somebody went back.
+// Zero: not known.
+func rolledOut(w *cluster.Workload, newest cluster.Revision) time.Time {
+	at := newest.CreatedAt
+	for i := range w.Changes {
+		if c := &w.Changes[i]; c.Kind == cluster.ChangeRollout && c.At.After(at) {
+			at = c.At
+		}
+	}
+	return at
+}
+
+// node concludes that one node is to blame.
+func (s *scene) node(b *Blame) conclusion {
+	var c conclusion
+	if len(s.failing) == 0 || s.gone {
+		return c
+	}
+	node, revision := s.failing[0].Node, s.failing[0].Revision
+	for _, r := range s.failing {
+		if r.Node == "" || r.Node != node {
+			return c
+		}
+	}
+	here, elsewhere := 0, 0
+	for i := range s.in.Workload.Replicas {
+		r := &s.in.Workload.Replicas[i]
+		if !s.fine(r) || r.Revision != revision {
+			continue
+		}
+		if r.Node == node {
+			here++
+		} else if r.Node != "" {
+			elsewhere++
+		}
+	}
+	if elsewhere == 0 {
+		return c
+	}
+	trouble := nodeTrouble(s.in.Nodes[node], s.began)
+	switch {
+	case here > 0:
+		c.against = append(c.against, fmt.Sprintf("%s on node %s %s fine", phrase.Count(int64(here), "other replica"), node, areIs(here)))
+		return c
+	case len(s.failing) == 1 && trouble == "" && !ofNodes(s.lead.Kind):
+		return c // one replica is on one node whatever the cause
+	}
+	b.Node = node
+	c.confidence = 75
+	if len(s.failing) == 1 {
+		c.confidence = 60
+	}
+	c.pro = append(c.pro, "it fails on node "+node+" only",
+		fmt.Sprintf("%s of the same revision %s fine on other nodes", phrase.Count(int64(elsewhere), "replica"), areIs(elsewhere)))
+	if trouble != "" {
+		c.confidence += 15
+		c.pro = append(c.pro, trouble)
+	}
+	c.clause = "only on node " + node + ", while " + phrase.Count(int64(elsewhere), "replica") + " of the same revision " + areIs(elsewhere) + " fine elsewhere"
+	return c
+}
+
+func areIs(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+// nodeTrouble says what is wrong with the node itself, empty for nothing.
+func nodeTrouble(n cluster.Node, began time.Time) string {
+	switch {
+	case n.Ready != "" && n.Ready != "True":
+		return "node " + n.Name + " is not ready"
+	case len(n.Pressures) > 0:
+		return "node " + n.Name + " has " + strings.Join(n.Pressures, ", ")
+	}
+	for i := range n.Events {
+		e := &n.Events[i]
+		if e.Type == "Warning" && began.Sub(e.Last) < soonAfter {
+			return "node " + n.Name + " has the event " + e.Reason
+		}
+	}
+	return ""
+}
