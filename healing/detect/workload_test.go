@@ -45,7 +45,7 @@ func ofKind(kind string) func(*cluster.Workload) {
 	return func(w *cluster.Workload) { w.Ref.Kind = kind }
 }
 
-func replicas(rs ...cluster.Replica) func(*cluster.Workload) {
+func withReplicas(rs ...cluster.Replica) func(*cluster.Workload) {
 	return func(w *cluster.Workload) { w.Replicas, w.Desired = rs, int32(len(rs)) }
 }
 
