@@ -32,6 +32,8 @@ type Nodes interface {
 type Sink interface {
 	Add(key metrics.Key, node string, sample metrics.Sample)
 	AddOOMEvents(key metrics.Key, instance string, at time.Time, count float64)
+	AddResident(key metrics.Key, instance string, at time.Time, bytes int64)
+	AddThrottling(key metrics.Key, instance string, at time.Time, periods, throttled float64)
 	AddPressure(namespace, pod string, at time.Time, percent float64)
 	NodeScraped(node string, at time.Time, err error)
 }
@@ -70,7 +72,8 @@ type Config struct {
 	// PathMemory is how long a node is asked through the API server first, after only that had worked; from 1s to 24h.
 	// Default 5m.
 	PathMemory time.Duration
-	// OOMEvents says whether to read the counters of OOM kills from /metrics/cadvisor. On in DefaultConfig.
+	// OOMEvents says whether to read /metrics/cadvisor: the counters of OOM kills, the resident memory, and how often a CPU
+	// limit held a container back. On in DefaultConfig.
 	OOMEvents bool
 	// OOMPeriod is how often to do so, rounded to a multiple of Period, at least one; from 1s to 1h. Default 10s.
 	OOMPeriod time.Duration

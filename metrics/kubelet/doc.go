@@ -1,6 +1,7 @@
 // Package kubelet is the source of usage on Kubernetes: it scrapes /metrics/resource of every node's kubelet and adds
-// what it reads to a store of package metrics. Now and then it reads /metrics/cadvisor too, for one counter only, that of
-// OOM kills inside containers, and /stats/summary, for how long pods waited for a CPU (PSI). The latter needs cgroup v2
+// what it reads to a store of package metrics. Now and then it reads /metrics/cadvisor too, for what only that page
+// has: OOM kills inside containers, their resident memory, and how often a CPU limit held them back; and /stats/summary, for
+// how long pods waited for a CPU (PSI). The latter needs cgroup v2
 // and get on nodes/stats; where there is no PSI it is asked for every few minutes only.
 //
 // A kubelet is asked directly, with the service account's token and the cluster's CA (needs get on nodes/metrics); where

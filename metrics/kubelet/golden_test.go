@@ -43,13 +43,13 @@ func TestRealPages(t *testing.T) {
 	golden(t, "resource-1.36.3.golden", out.String())
 
 	out.Reset()
-	var r oomReader
+	var r cadvisorReader
 	readings, err := r.read(bytes.NewReader(readFile(t, "cadvisor-1.36.3.txt")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range readings {
-		fmt.Fprintf(&out, "%v %v in %s\n", o.key, o.count, o.instance)
+		fmt.Fprintf(&out, "%v %v in %s\n", o.key, o.ooms, o.instance)
 	}
 	golden(t, "cadvisor-1.36.3.golden", out.String())
 }

@@ -205,9 +205,9 @@ func (l *labelSet) key() metrics.Key {
 // read takes the labels from what follows the name of a series that the parser has found valid.
 func (l *labelSet) read(rest []byte) {
 	*l = labelSet{}
-	rest = bytes.TrimLeft(rest, " \t{")
+	rest = skip(rest, '{')
 	for {
-		rest = bytes.TrimLeft(rest, " \t,")
+		rest = skip(rest, ',')
 		if len(rest) == 0 || rest[0] == '}' {
 			return
 		}
@@ -221,16 +221,25 @@ func (l *labelSet) read(rest []byte) {
 			}
 			name, rest = bytes.TrimRight(rest[:equal], " \t"), rest[equal:]
 		}
-		rest = bytes.TrimLeft(rest, " \t")
+		rest = skip(rest, ' ')
 		if len(rest) == 0 || rest[0] != '=' {
 			continue
 		}
-		if rest = bytes.TrimLeft(rest[1:], " \t"); len(rest) == 0 || rest[0] != '"' {
+		if rest = skip(rest[1:], ' '); len(rest) == 0 || rest[0] != '"' {
 			return
 		}
 		value, rest = quoted(rest)
 		l.set(name, value)
 	}
+}
+
+// skip returns what follows the blanks, and the bytes of the other kind, at the beginning of b: bytes.TrimLeft takes longer than all
+// else that is done for a label.
+func skip(b []byte, other byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t' || b[0] == other) {
+		b = b[1:]
+	}
+	return b
 }
 
 func (l *labelSet) set(name, value []byte) {
@@ -251,6 +260,9 @@ func (l *labelSet) set(name, value []byte) {
 
 // quoted returns the text between the quote that b begins with and the next one that is not escaped, and what follows.
 func quoted(b []byte) (text, rest []byte) {
+	if end := bytes.IndexByte(b[1:], '"'); end >= 0 && bytes.IndexByte(b[1:1+end], '\\') < 0 {
+		return b[1 : 1+end], b[end+2:]
+	}
 	escaped := false
 	for i := 1; i < len(b); i++ {
 		switch b[i] {

@@ -161,29 +161,33 @@ func TestParseAllocatesNothingPerContainer(t *testing.T) {
 	}
 }
 
-func TestReadOOMs(t *testing.T) {
-	key := func(c string) metrics.Key { return metrics.Key{Namespace: "shop", Pod: "cart-1", Container: c} }
-	want := []oomReading{
-		{key("app"), "/kubepods/burstable/pod1/aaa", 3},
-		{key("app"), "/kubepods/burstable/pod1/bbb", 0},
-		{key(`side"car`), "/kubepods/burstable/pod1/ccc", 1},
+func TestReadCadvisor(t *testing.T) {
+	key := func(pod, c string) metrics.Key { return metrics.Key{Namespace: "shop", Pod: pod, Container: c} }
+	want := []life{
+		{
+			key: key("cart-1", "app"), instance: "/kubepods/burstable/pod1/bbb", has: hasOOM | hasResident | hasPeriods | hasThrottled,
+			resident: 64 << 20, residentAt: 1772366400700, periods: 400, throttled: 100, throttledAt: 1772366400600,
+		},
+		{key: key("cart-2", "app"), instance: "/kubepods/burstable/pod1/ddd"},
+		{key: key("cart-1", "app"), instance: "/kubepods/burstable/pod1/aaa", has: hasOOM, ooms: 3},
+		{key: key("cart-1", `side"car`), instance: "/kubepods/burstable/pod1/ccc", has: hasOOM, ooms: 1},
 	}
 	page := readFile(t, "cadvisor-handwritten.txt")
 	long := append([]byte(`container_tasks_state{container="`+strings.Repeat("x", 200<<10)+familyOOM+"\"} 1\n"), page...)
-	var r oomReader
+	var r cadvisorReader
 	for name, page := range map[string][]byte{"page": page, "after a line longer than the buffer": long} {
 		for range 2 {
 			got, err := r.read(iotest.HalfReader(bytes.NewReader(page)))
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(oomReading{})); diff != "" {
-				t.Errorf("%s: readings (-want +got):\n%s", name, diff)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(life{})); diff != "" {
+				t.Errorf("%s: lives (-want +got):\n%s", name, diff)
 			}
 		}
 	}
 	if got, err := r.read(strings.NewReader("machine_cpu_cores 2\n")); err != nil || len(got) != 0 {
-		t.Errorf("a page without the family gives %v and error %v, want nothing", got, err)
+		t.Errorf("a page without the families gives %v and error %v, want nothing", got, err)
 	}
 	if _, err := r.read(strings.NewReader(familyOOM + "{ 1\n")); err == nil {
 		t.Error("a line that cannot be parsed gives no error")
@@ -223,12 +227,12 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func FuzzReadOOMs(f *testing.F) {
+func FuzzReadCadvisor(f *testing.F) {
 	f.Add(readFile(f, "cadvisor-handwritten.txt"))
 	f.Add(readFile(f, "cadvisor-1.36.3.txt"))
 	f.Add([]byte(familyOOM + `{container="a",id="/x",namespace="n",pod="p"} 1`))
 	f.Fuzz(func(t *testing.T, page []byte) {
-		var r oomReader
+		var r cadvisorReader
 		got, err := r.read(bytes.NewReader(page))
 		if err != nil {
 			return
@@ -236,6 +240,9 @@ func FuzzReadOOMs(f *testing.F) {
 		for _, o := range got {
 			if o.key.Container == "" || o.key.Pod == "" {
 				t.Fatalf("counter of no container: %+v", o)
+			}
+			if !(o.ooms >= 0 && o.resident >= 0 && o.periods >= 0 && o.throttled >= 0) {
+				t.Fatalf("values that cannot be: %+v", o)
 			}
 		}
 	})
@@ -296,8 +303,8 @@ func BenchmarkParse110PodsFirst(b *testing.B) {
 	}
 }
 
-// BenchmarkReadOOMs is a page of 4.5 MB with 220 lines that count.
-func BenchmarkReadOOMs(b *testing.B) {
+// cadvisorPage is a page of 5 MB with 220 lines of each family.
+func cadvisorPage(families ...string) []byte {
 	line := func(family string, i int) string {
 		return fmt.Sprintf("%s{container=\"app\",id=\"/kubepods.slice/pod%05d/cri-%064d\",image=\"registry.example/shop/checkout:1.2.3\","+
 			"name=\"%064d\",namespace=\"shop\",pod=\"checkout-6d4cf56db6-%05d\"} 0 1772366400123\n", family, i, i, i, i)
@@ -306,15 +313,30 @@ func BenchmarkReadOOMs(b *testing.B) {
 	for i := range 16000 {
 		page.WriteString(line("container_memory_failures_total", i))
 	}
-	for i := range 220 {
-		page.WriteString(line(familyOOM, i))
+	for _, family := range families {
+		for i := range 220 {
+			page.WriteString(line(family, i))
+		}
 	}
-	var r oomReader
+	return page.Bytes()
+}
+
+func benchmarkCadvisor(b *testing.B, page []byte) {
+	b.Helper()
+	var r cadvisorReader
 	b.ReportAllocs()
-	b.SetBytes(int64(page.Len()))
+	b.SetBytes(int64(len(page)))
 	for b.Loop() {
-		if got, err := r.read(bytes.NewReader(page.Bytes())); err != nil || len(got) != 220 {
+		if got, err := r.read(bytes.NewReader(page)); err != nil || len(got) != 220 {
 			b.Fatal(len(got), err)
 		}
 	}
 }
+
+// BenchmarkReadCadvisor is a page with all that is read of it, and BenchmarkReadCadvisorOOM one with the counters of OOM kills only:
+// the difference is what resident memory and throttling cost.
+func BenchmarkReadCadvisor(b *testing.B) {
+	benchmarkCadvisor(b, cadvisorPage(familyPeriods, familyThrottled, familyOOM, familyResident))
+}
+
+func BenchmarkReadCadvisorOOM(b *testing.B) { benchmarkCadvisor(b, cadvisorPage(familyOOM)) }

@@ -26,7 +26,9 @@ type recorder struct {
 	mu      sync.Mutex
 	samples map[metrics.Key]metrics.Sample
 	ooms    map[metrics.Key]float64
-	scraped map[string][]error
+	// resident and throttled are the newest that were told, with their times.
+	resident, throttled map[metrics.Key]told
+	scraped             map[string][]error
 	// pressures are all that were told, in order.
 	pressures []podPressure
 	done      map[string]int // samples of the last scrape
@@ -35,6 +37,7 @@ type recorder struct {
 
 func newRecorder() *recorder {
 	return &recorder{
+		resident: map[metrics.Key]told{}, throttled: map[metrics.Key]told{},
 		samples: map[metrics.Key]metrics.Sample{}, ooms: map[metrics.Key]float64{}, scraped: map[string][]error{}, done: map[string]int{},
 	}
 }
@@ -49,6 +52,25 @@ func (r *recorder) AddOOMEvents(k metrics.Key, _ string, _ time.Time, n float64)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ooms[k] += n
+}
+
+// told is a reading as the sink was told of it.
+type told struct {
+	instance string
+	at       time.Time
+	values   [2]float64
+}
+
+func (r *recorder) AddResident(k metrics.Key, instance string, at time.Time, bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resident[k] = told{instance, at, [2]float64{float64(bytes)}}
+}
+
+func (r *recorder) AddThrottling(k metrics.Key, instance string, at time.Time, periods, throttled float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.throttled[k] = told{instance, at, [2]float64{periods, throttled}}
 }
 
 func (r *recorder) AddPressure(namespace, pod string, at time.Time, percent float64) {
@@ -111,7 +133,10 @@ func text(w http.ResponseWriter, body string) {
 
 func servePage(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, pageCadvisor) {
-		text(w, familyOOM+`{container="app",id="/a",namespace="shop",pod="cart-1"} 2`+"\n")
+		text(w, familyOOM+`{container="app",id="/a",namespace="shop",pod="cart-1"} 2`+"\n"+
+			familyResident+`{container="app",id="/a",namespace="shop",pod="cart-1"} 4096 1772366400456`+"\n"+
+			familyPeriods+`{container="app",id="/a",namespace="shop",pod="cart-1"} 100 1772366400456`+"\n"+
+			familyThrottled+`{container="app",id="/a",namespace="shop",pod="cart-1"} 25 1772366400456`+"\n")
 		return
 	}
 	text(w, page)

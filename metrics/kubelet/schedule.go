@@ -10,12 +10,12 @@ type target struct {
 	node   Node
 	parser *Parser
 
-	scrapes   int       // how many were begun
-	oomScrape int       // the one that read the cadvisor page last; 0: none did
-	viaProxy  time.Time // until then the API server is asked first
-	failed    bool      // the last scrape failed
-	slow      bool      // the last visit failed or took long: the next one goes to the slow lane
-	oomFailed bool      // the last reading of the cadvisor page failed
+	scrapes        int       // how many were begun
+	cadvisorScrape int       // the one that read the cadvisor page last; 0: none did
+	viaProxy       time.Time // until then the API server is asked first
+	failed         bool      // the last scrape failed
+	slow           bool      // the last visit failed or took long: the next one goes to the slow lane
+	cadvisorFailed bool      // the last reading of the cadvisor page failed
 
 	pressureScrape int  // the one that read the summary page last; 0: none did
 	pressureFailed bool // the last reading of it failed

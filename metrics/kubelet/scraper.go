@@ -30,8 +30,8 @@ type Scraper struct {
 	nodes  Nodes
 	sink   Sink
 	client *client
-	// oomEvery counts scrapes between two readings of the cadvisor page; 0 is never.
-	oomEvery int
+	// cadvisorEvery counts scrapes between two readings of the cadvisor page; 0 is never.
+	cadvisorEvery int
 	// pressureEvery counts scrapes between two readings of the summary page, and pressureRetry between those of a node
 	// that has no pressures there; 0 is never.
 	pressureEvery, pressureRetry int
@@ -41,8 +41,8 @@ type Scraper struct {
 
 // buffers are what a worker reuses from page to page.
 type buffers struct {
-	body []byte
-	oom  oomReader
+	body     []byte
+	cadvisor cadvisorReader
 }
 
 // New returns a scraper, or an error if the configuration is not valid or its files cannot be read.
@@ -57,7 +57,7 @@ func New(c Config, nodes Nodes, sink Sink) (*Scraper, error) {
 	}
 	s := &Scraper{config: c, nodes: nodes, sink: sink, client: cl}
 	if c.OOMEvents {
-		s.oomEvery = c.scrapesIn(c.OOMPeriod)
+		s.cadvisorEvery = c.scrapesIn(c.OOMPeriod)
 	}
 	if c.Pressure {
 		s.pressureEvery, s.pressureRetry = c.scrapesIn(c.PressurePeriod), c.scrapesIn(c.PressureRetry)
@@ -157,9 +157,9 @@ func (s *Scraper) visit(ctx context.Context, t *target, b *buffers) {
 		s.config.Logger.InfoContext(ctx, "node reachable again", "node", t.node.Name)
 	}
 	t.failed = err != nil
-	if !t.failed && s.oomEvery > 0 && (t.oomScrape == 0 || t.scrapes-t.oomScrape >= s.oomEvery) {
-		t.oomScrape = t.scrapes
-		s.countOOMs(ctx, t, b)
+	if !t.failed && s.cadvisorEvery > 0 && (t.cadvisorScrape == 0 || t.scrapes-t.cadvisorScrape >= s.cadvisorEvery) {
+		t.cadvisorScrape = t.scrapes
+		s.readCadvisor(ctx, t, b)
 	}
 	if !t.failed && s.pressureDue(t) {
 		t.pressureScrape = t.scrapes
@@ -184,27 +184,27 @@ func (s *Scraper) readResource(ctx context.Context, t *target, b *buffers) (samp
 	return samples, err
 }
 
-// countOOMs reads the node's counters of OOM kills into the sink. A failure is no failure of the node: its usage is
-// there.
-func (s *Scraper) countOOMs(ctx context.Context, t *target, b *buffers) {
+// readCadvisor reads what only the cadvisor page has into the sink: OOM kills, resident memory, throttling. A failure is no
+// failure of the node: its usage is there.
+func (s *Scraper) readCadvisor(ctx context.Context, t *target, b *buffers) {
 	err := s.fetch(ctx, t, pageCadvisor, func(_ *http.Response, from io.Reader) error {
-		readings, err := b.oom.read(from)
+		lives, err := b.cadvisor.read(from)
 		if err != nil {
 			return err
 		}
-		at := time.Now()
-		for _, r := range readings {
-			s.sink.AddOOMEvents(r.key, r.instance, at, r.count)
+		read := time.Now()
+		for i := range lives {
+			lives[i].tell(s.sink, read)
 		}
 		return nil
 	})
 	if ctx.Err() != nil {
 		return
 	}
-	if err != nil && !t.oomFailed {
+	if err != nil && !t.cadvisorFailed {
 		s.config.Logger.WarnContext(ctx, "oom counters unreadable", "node", t.node.Name, "class", string(ClassOf(err)), "error", err)
 	}
-	t.oomFailed = err != nil
+	t.cadvisorFailed = err != nil
 }
 
 // fetch gets the page the way that is likely to work, and the other way where that fails for a reason that lies in the

@@ -39,6 +39,13 @@ func TestScrapeDirectly(t *testing.T) {
 	if r.rec.ooms[appKey] != 2 {
 		t.Errorf("%v OOM kills read, want 2", r.rec.ooms[appKey])
 	}
+	at := time.UnixMilli(1772366400456).UTC()
+	if got, want := r.rec.resident[appKey], (told{"/a", at, [2]float64{4096}}); got != want {
+		t.Errorf("resident memory is %+v, want %+v", got, want)
+	}
+	if got, want := r.rec.throttled[appKey], (told{"/a", at, [2]float64{100, 25}}); got != want {
+		t.Errorf("throttling is %+v, want %+v", got, want)
+	}
 	if n := r.viaAPI.Load(); n != 0 {
 		t.Errorf("%d requests went through the API server, want none", n)
 	}
