@@ -154,10 +154,10 @@ func Refusal(message string) (why string, known bool) {
 			return c.words + ": " + phrase.Cut(reason(message), quoted), true
 		}
 	}
-	if strings.TrimSpace(message) == "" {
-		return "no reason is given", false
+	if text := phrase.Cut(message, quoted); text != "" {
+		return text, false
 	}
-	return phrase.Cut(message, quoted), false
+	return "no reason is given", false
 }
 
 // exceededQuota words "compute, requested: cpu=1, used: cpu=4, limited: cpu=4".

@@ -100,10 +100,11 @@ func SandboxError(message string) string {
 		return "its cgroup could not be made: " + phrase.Cut(innermost(message), quoted)
 	case has("deadline exceeded", "timed out", "timeout"):
 		return "the container runtime does not answer in time"
-	case strings.TrimSpace(message) == "":
-		return "the event does not say why"
 	default:
-		return phrase.Cut(innermost(message), quoted)
+		if text := phrase.Cut(innermost(message), quoted); text != "" {
+			return text
+		}
+		return "the event does not say why"
 	}
 }
 
