@@ -45,6 +45,3 @@ func (p *Platform) ChargeCluster(context.Context, healing.ClusterBudget, string,
 
 // Home returns the controller's own namespace.
 func (p *Platform) Home() string { return p.opts.SelfNamespace }
-
-// Trouble says what is wrong with the API at the moment.
-func (p *Platform) Trouble(time.Time) string { return "" }

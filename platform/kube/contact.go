@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -29,6 +30,11 @@ type contact struct {
 
 	mu    sync.Mutex
 	links []*link
+	// away is since when the API server does not answer, zero while it does, and why.
+	away time.Time
+	why  error
+
+	requests requests
 }
 
 // link is one watch.
@@ -41,6 +47,10 @@ type link struct {
 	open    bool
 	since   time.Time // when open last changed
 	err     error     // why it is not open
+	// failures are the last times that it failed, the newest first.
+	failures [2]time.Time
+	// excused is true where it is not open because the API server refuses it and the view does without.
+	excused bool
 }
 
 func newContact(now time.Time) *contact {
@@ -76,7 +86,7 @@ func (c *contact) stale(now time.Time) time.Duration {
 	defer c.mu.Unlock()
 	for _, l := range c.links {
 		l.mu.Lock()
-		if !l.open {
+		if !l.open && !l.excused {
 			worst = max(worst, now.Sub(l.since))
 		}
 		l.mu.Unlock()
@@ -98,6 +108,9 @@ func (c *contact) probe(ctx context.Context, ask func(context.Context) error, tu
 		if err == nil {
 			c.heard(asked)
 		}
+		if ctx.Err() == nil {
+			c.answered(asked, err)
+		}
 		if (err != nil) != away && ctx.Err() == nil {
 			away = err != nil
 			turned(err)
@@ -112,10 +125,28 @@ func (c *contact) probe(ctx context.Context, ask func(context.Context) error, tu
 
 // failed notes that no watch could be opened, or why one ended.
 func (l *link) failed(err error) {
+	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.set(false)
 	l.err = err
+	// That what was asked for is too old is no fault; one failure can be told twice.
+	if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) && now.Sub(l.failures[0]) > sameFailure {
+		l.failures[1], l.failures[0] = l.failures[0], now
+	}
+}
+
+// excuse notes that the view does without.
+func (l *link) excuse() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.excused = !l.open
+}
+
+func (l *link) isExcused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.excused
 }
 
 // turned notes that a watch is open or has ended. The end of one that was replaced meanwhile says nothing.
@@ -127,7 +158,7 @@ func (l *link) turned(f *followed, open bool) {
 	}
 	l.set(open)
 	if open {
-		l.err = nil
+		l.err, l.excused = nil, false
 	}
 }
 

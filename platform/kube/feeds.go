@@ -3,13 +3,18 @@ package kube
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -25,6 +30,26 @@ type feed struct {
 	kind     string
 	informer cache.SharedIndexInformer
 	link     *link
+	// optional is true where the view does without when it must not be read, or is not served.
+	optional bool
+	refused  chan struct{} // closed when that was first seen
+	said     sync.Once
+}
+
+// synced reports whether the first list is complete, or will not come.
+func (f *feed) synced() bool { return f.informer.HasSynced() || f.link.isExcused() }
+
+// failed notes why the feed cannot be read. What the API server refuses of an optional one is said once.
+func (f *feed) failed(ctx context.Context, log *slog.Logger, err error) {
+	f.link.failed(err)
+	if !f.optional || !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) && !apierrors.IsMethodNotSupported(err) {
+		return
+	}
+	f.link.excuse()
+	f.said.Do(func() {
+		close(f.refused)
+		log.WarnContext(ctx, "kind must not be read, so that what it would tell is not known", "kind", f.link.name, "error", err)
+	})
 }
 
 // feeds are the informers by kind; with a list of namespaces there are several of a kind.
@@ -32,6 +57,7 @@ type feeds struct {
 	all []*feed
 
 	pods, owners, history, nodes     []*feed
+	services, slices, budgets        []*feed
 	natives                          []*feed
 	autoscalers, policies, incidents []*feed
 }
@@ -67,11 +93,11 @@ func watchKind[L runtime.Object](p *Platform, kind, namespace string, c lister[L
 	if namespace != "" {
 		name += " in " + namespace
 	}
-	f := &feed{kind: kind, link: p.contact.link(name, time.Now())}
+	f := &feed{kind: kind, link: p.contact.link(name, time.Now()), refused: make(chan struct{})}
 	f.informer = cache.NewSharedIndexInformer(listWatch(c, f.link, ""), example, 0, indexers)
-	err := f.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+	err := f.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
 		// Said by whoever waits for the view, and told by its age: not logged at every try.
-		f.link.failed(err)
+		f.failed(ctx, p.log, err)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", name, err)
@@ -81,6 +107,15 @@ func watchKind[L runtime.Object](p *Platform, kind, namespace string, c lister[L
 	}
 	p.feeds.all = append(p.feeds.all, f)
 	return f, nil
+}
+
+// watchOptional makes the informer of a kind that the view can do without.
+func watchOptional[L runtime.Object](p *Platform, kind, namespace string, c lister[L], example runtime.Object) (*feed, error) {
+	f, err := watchKind(p, kind, namespace, c, example, nil)
+	if err == nil {
+		f.optional = true
+	}
+	return f, err
 }
 
 // transform replaces objects by records, and strips the own ones of what nobody reads.
@@ -127,6 +162,18 @@ func (p *Platform) openFeeds() error {
 		add(&p.feeds.owners, func() (*feed, error) {
 			return watchKind(p, "jobs.batch", ns, core.BatchV1().Jobs(ns), &batchv1.Job{}, nil)
 		})
+		add(&p.feeds.history, func() (*feed, error) {
+			return watchOptional(p, "controllerrevisions.apps", ns, core.AppsV1().ControllerRevisions(ns), &appsv1.ControllerRevision{})
+		})
+		add(&p.feeds.services, func() (*feed, error) {
+			return watchOptional(p, "services", ns, core.CoreV1().Services(ns), &corev1.Service{})
+		})
+		add(&p.feeds.slices, func() (*feed, error) {
+			return watchOptional(p, "endpointslices.discovery.k8s.io", ns, core.DiscoveryV1().EndpointSlices(ns), &discoveryv1.EndpointSlice{})
+		})
+		add(&p.feeds.budgets, func() (*feed, error) {
+			return watchOptional(p, "poddisruptionbudgets.policy", ns, core.PolicyV1().PodDisruptionBudgets(ns), &policyv1.PodDisruptionBudget{})
+		})
 		add(&p.feeds.natives, func() (*feed, error) {
 			return watchKind(p, "horizontalpodautoscalers.autoscaling", ns, core.AutoscalingV2().HorizontalPodAutoscalers(ns),
 				&autoscalingv2.HorizontalPodAutoscaler{}, byNamespace())
@@ -159,6 +206,46 @@ func (p *Platform) eventReflectors() []*cache.Reflector {
 		}
 	}
 	return out
+}
+
+// followNodeEvents feeds the store with the events about nodes until ctx is done. They are in a namespace of their own, which
+// is read also where only some namespaces are watched. Where that must not be read, it is said once.
+func (p *Platform) followNodeEvents(ctx context.Context) {
+	run, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	l := newContact(time.Now()).link("events about nodes", time.Now())
+	events := listWatch(&refusable{p.clients.core.CoreV1().Events(view.NodeEventNamespace), refuse}, l, view.NodeEventSelector)
+	cache.NewReflectorWithOptions(events, &corev1.Event{}, p.events, cache.ReflectorOptions{Name: "events about nodes"}).RunWithContext(run)
+	if err := context.Cause(run); apierrors.IsForbidden(err) && ctx.Err() == nil {
+		p.log.WarnContext(ctx, "events about nodes must not be read, so that they are no evidence",
+			"namespace", view.NodeEventNamespace, "error", err)
+	}
+}
+
+// refusable ends the run when the list is refused: an answer that will not change by asking again.
+type refusable struct {
+	lister[*corev1.EventList]
+
+	refuse context.CancelCauseFunc
+}
+
+// List lists the events.
+func (r *refusable) List(ctx context.Context, opts metav1.ListOptions) (*corev1.EventList, error) {
+	list, err := r.lister.List(ctx, opts)
+	return list, r.judge(err)
+}
+
+// Watch watches the events.
+func (r *refusable) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	w, err := r.lister.Watch(ctx, opts)
+	return w, r.judge(err)
+}
+
+func (r *refusable) judge(err error) error {
+	if apierrors.IsForbidden(err) {
+		r.refuse(err)
+	}
+	return err
 }
 
 // namespaces returns what to watch; an empty name is all.

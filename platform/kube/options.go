@@ -131,7 +131,10 @@ type clients struct {
 	ask func(context.Context) error
 }
 
-func newClients(cfg *rest.Config) (*clients, error) {
+// newClients makes the clients; wrap sees every request.
+func newClients(cfg *rest.Config, wrap func(http.RoundTripper) http.RoundTripper) (*clients, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(wrap)
 	own, err := client.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make clients: %w", err)

@@ -54,6 +54,7 @@ type Platform struct {
 	contests *contests
 	looks    *looks
 	sources  *sources.Sources
+	served   *served
 
 	broadcaster record.EventBroadcaster
 	stop        context.CancelFunc
@@ -78,16 +79,18 @@ func New(o Options) (*Platform, error) {
 		return nil, err
 	}
 	bridge.Do(func() { klog.SetSlogLogger(o.Log) })
-	c, err := newClients(o.REST)
+	contact := newContact(time.Now())
+	c, err := newClients(o.REST, contact.requests.wrap)
 	if err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
 	p := &Platform{
-		opts: o, log: o.Log, clients: c, contact: newContact(time.Now()), records: view.NewRecords(),
+		opts: o, log: o.Log, clients: c, contact: contact, records: view.NewRecords(),
 		events: view.NewEvents(), notes: view.NewNotes(), logs: podlog.New(c.core), changed: newSignal(), own: newOwnWrites(),
 		rules: newRules(), scales: newScaleCache(), looks: newLooks(), natives: newNatives(), contests: newContests(),
 	}
 	p.keda = keda.New(c.any, c.core.Discovery(), p.namespaces(), keda.RediscoverEvery, o.Log)
+	p.served = newServed(c.any, c.core.Discovery(), p.namespaces(), o.Log)
 	if p.sources, err = newSources(&p.opts, c); err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
@@ -128,6 +131,9 @@ func (p *Platform) Start(ctx context.Context) error {
 	for _, r := range p.eventReflectors() {
 		p.running.Go(func() { r.RunWithContext(run) })
 	}
+	p.running.Go(func() { p.followNodeEvents(run) })
+	first := make(chan struct{})
+	p.running.Go(func() { p.served.run(run, first) })
 	p.running.Go(func() { p.keda.Run(run) })
 	p.running.Go(func() { p.sources.Run(run) })
 	p.running.Go(func() {
@@ -145,6 +151,10 @@ func (p *Platform) Start(ctx context.Context) error {
 	if err := p.WaitSynced(sync); err != nil {
 		stop()
 		return err
+	}
+	select { // who else changes resources is known before anything is changed
+	case <-first:
+	case <-sync.Done():
 	}
 	p.log.InfoContext(ctx, "cluster view is complete", "pods", len(records[*view.Pod](p.feeds.pods)),
 		"nodes", len(records[*view.Node](p.feeds.nodes)))
@@ -167,7 +177,7 @@ func (p *Platform) Stop() {
 // Synced reports whether every list has been read once.
 func (p *Platform) Synced() bool {
 	for _, f := range p.feeds.all {
-		if !f.informer.HasSynced() {
+		if !f.synced() {
 			return false
 		}
 	}
@@ -176,17 +186,23 @@ func (p *Platform) Synced() bool {
 
 // WaitSynced returns when every list has been read once. If ctx ends before, the error names what is missing and why.
 func (p *Platform) WaitSynced(ctx context.Context) error {
-	synced := make([]cache.DoneChecker, 0, len(p.feeds.all))
 	for _, f := range p.feeds.all {
-		synced = append(synced, f.informer.HasSyncedChecker())
+		select {
+		case <-f.informer.HasSyncedChecker().Done():
+		case <-f.refused:
+		case <-ctx.Done():
+			return p.missing(ctx.Err())
+		}
 	}
-	if cache.WaitFor(ctx, "", synced...) {
-		return nil
-	}
+	return nil
+}
+
+// missing names what has not been read and why.
+func (p *Platform) missing(cause error) error {
 	var missing []string
 	var why []error
 	for _, f := range p.feeds.all {
-		if f.informer.HasSynced() {
+		if f.synced() {
 			continue
 		}
 		missing = append(missing, f.link.name)
@@ -194,7 +210,7 @@ func (p *Platform) WaitSynced(ctx context.Context) error {
 			why = append(why, err)
 		}
 	}
-	why = append(why, ctx.Err())
+	why = append(why, cause)
 	return fmt.Errorf("read %s: %w", strings.Join(missing, ", "), errors.Join(why...))
 }
 
@@ -234,6 +250,15 @@ func (p *Platform) listen() error {
 	if err := addHandler(p.feeds.natives, cache.ResourceEventHandlerDetailedFuncs{DeleteFunc: p.nativeGone}); err != nil {
 		return err
 	}
+	if err := addHandler(p.feeds.services, cache.ResourceEventHandlerDetailedFuncs{UpdateFunc: p.updated, DeleteFunc: p.deleted}); err != nil {
+		return err
+	}
+	err = addHandler(p.feeds.slices, cache.ResourceEventHandlerDetailedFuncs{
+		UpdateFunc: p.sliceUpdated, DeleteFunc: func(any) { p.changed.send() },
+	})
+	if err != nil {
+		return err
+	}
 	return addHandler(p.feeds.incidents, cache.ResourceEventHandlerDetailedFuncs{DeleteFunc: p.own.deleted})
 }
 
@@ -253,12 +278,26 @@ func (p *Platform) updated(old, now any) {
 		if before, ok := old.(*view.Owner); ok {
 			p.notes.Updated(before, after, at)
 		}
+	case *view.Service:
+		if before, ok := old.(*view.Service); ok {
+			p.notes.Reselected(before, after, at)
+		}
 	case *view.History:
 		if before, ok := old.(*view.History); ok {
 			p.notes.Renumbered(before, after, at)
 		}
 	}
 	p.changed.send()
+}
+
+// sliceUpdated passes on that the last ready endpoint went or the first one came; the rest of what changes in endpoints is
+// told by the pods.
+func (p *Platform) sliceUpdated(old, now any) {
+	before, ok := old.(*view.Slice)
+	after, is := now.(*view.Slice)
+	if ok && is && (before.Ready == 0) != (after.Ready == 0) {
+		p.changed.send()
+	}
 }
 
 func (p *Platform) deleted(obj any) {
@@ -269,6 +308,8 @@ func (p *Platform) deleted(obj any) {
 	case *view.Owner:
 		p.notes.Deleted(o.UID)
 	case *view.History:
+		p.notes.Deleted(o.UID)
+	case *view.Service:
 		p.notes.Deleted(o.UID)
 	case *view.Pod:
 		p.opts.Store.Forget(o.Namespace, o.Name)

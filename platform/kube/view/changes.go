@@ -17,8 +17,8 @@ const (
 )
 
 // Notes remembers what only the moment of a change tells: when a number of replicas was changed, when an old revision was
-// made the newest again, and when each was last healthy. It holds at most a line for every owner and every revision that
-// exists. Safe for concurrent use; make one with NewNotes.
+// made the newest again, when each was last healthy, and when a Service lost its last endpoint. It holds at most a line for
+// every owner, revision and Service that exists. Safe for concurrent use; make one with NewNotes.
 //
 // It knows what happened while it was fed, so after a start the scalings before are only in the events.
 type Notes struct {
@@ -26,11 +26,15 @@ type Notes struct {
 	scalings  map[string][]cluster.Change // by the owner's UID, newest first
 	revised   map[string]time.Time        // by the UID of the ReplicaSet or the ControllerRevision
 	healthyAt map[string]time.Time        // by the same
+	served    map[string]*serving         // by the Service's UID
 }
 
 // NewNotes returns an empty memory.
 func NewNotes() *Notes {
-	return &Notes{scalings: map[string][]cluster.Change{}, revised: map[string]time.Time{}, healthyAt: map[string]time.Time{}}
+	return &Notes{
+		scalings: map[string][]cluster.Change{}, revised: map[string]time.Time{}, healthyAt: map[string]time.Time{},
+		served: map[string]*serving{},
+	}
 }
 
 // Updated notes the change from one record of an owner to the next.
@@ -60,13 +64,14 @@ func (n *Notes) Renumbered(old, now *History, at time.Time) {
 	}
 }
 
-// Deleted forgets an owner or a revision by its UID.
+// Deleted forgets an owner, a revision or a Service by its UID.
 func (n *Notes) Deleted(uid string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.scalings, uid)
 	delete(n.revised, uid)
 	delete(n.healthyAt, uid)
+	delete(n.served, uid)
 }
 
 // Scalings returns the noted changes of the owner's number of replicas, newest first.

@@ -13,6 +13,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 )
@@ -55,6 +57,12 @@ func (r *Records) Transform(obj any) (any, error) {
 		return r.job(o), nil
 	case *appsv1.ControllerRevision:
 		return r.history(o), nil
+	case *corev1.Service:
+		return r.service(o), nil
+	case *discoveryv1.EndpointSlice:
+		return r.slice(o), nil
+	case *policyv1.PodDisruptionBudget:
+		return r.budget(o), nil
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		return r.native(o), nil
 	default:

@@ -32,8 +32,16 @@ type Sources struct {
 	Owners  []*Owner
 	History []*History
 	Nodes   []*Node
-	Events  *Events
-	Notes   *Notes
+	// Services and Slices are complete where EndpointsKnown is true.
+	Services       []*Service
+	Slices         []*Slice
+	EndpointsKnown bool
+	Budgets        []*Budget
+	// Scalings name what scales; of two with one target the first counts.
+	Scalings []Scaling
+	VPAs     []VPA
+	Events   *Events
+	Notes    *Notes
 	// OOM returns how many kills by the kernel were counted in a container, and when the last was.
 	OOM func(namespace, pod, container string) (count int64, at time.Time, known bool)
 	// Throttled returns the share of its CPU periods, in percent, in which its CPU limit held a container back.
@@ -97,13 +105,17 @@ func Workloads(s Sources, now time.Time) []*cluster.Workload {
 		}
 	}
 	out := make([]*cluster.Workload, 0, len(groups))
+	about := relate(&s)
 	for _, b := range groups {
 		if b.idle() {
 			continue
 		}
 		b.finish(&s, now)
+		about.add(b.workload)
 		out = append(out, b.workload)
 	}
+	switched(&s, out)
+	tracks(&s, groups, out)
 	return out
 }
 
