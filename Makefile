@@ -99,6 +99,15 @@ beside: ## beside the native HPA on a lab: three failures, who keeps the replica
 reaction: ## beside the native HPA on a lab: seconds from a step of load to the write and to enough replicas
 	hack/beside.sh reaction
 
+.PHONY: corpus
+corpus: ## record the corpus of real failures anew on a lab; ONLY=OOMKilled/ for some of them
+	hack/corpus.sh
+
+.PHONY: healing-report
+healing-report: ## replay the recorded failures through the healing engine and write docs/healing-report.md
+	go run ./internal/corpus/report -write docs/healing-report.md
+	@sed -n '/^| what/,$$p' docs/healing-report.md
+
 .PHONY: verify
 verify: ## fail where generated files are stale or the code is not formatted
 	hack/verify.sh

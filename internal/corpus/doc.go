@@ -1,12 +1,9 @@
-// Package corpus holds real failures, recorded on a cluster as sequences of objects, and scores the healing engine with
-// them.
+// Package corpus holds real failures, recorded on a cluster as sequences of objects.
 //
-// A variant (testdata/variants/KIND/NAME.yaml) says how a failure is made and what it is; package record makes it on the lab
-// and writes what a watcher of the API server saw (testdata/recordings/KIND/NAME.jsonl.gz). [Replay] feeds a recording in its
-// recorded time through the product's own view and its own store of usage and lets package healing decide; [Judge] holds what
-// came of it against the label, and [Report] sums it up.
+// A variant (testdata/variants/KIND/NAME.yaml) says how a failure is made and what it is; the command record makes it on the lab
+// and writes what a watcher of the API server saw (testdata/recordings/KIND/NAME.jsonl.gz), sample by sample what the containers
+// used, the logs of the dead ones, and as the last line the label: which kinds of failure it shows, which it plainly does not,
+// and which part of it, if any, could not be made to happen and was written by a script. Package score replays them.
 //
-// Its limits: one recording is one namespace, so what is only seen over a whole cluster is not scored here; an action changes
-// nothing in a recording, so it is judged by whether it may be taken, not by what it would have brought; and the failures are
-// those of one version of Kubernetes on cgroup v1, with waits that are shorter than a cluster's defaults.
+// Recordings leave out managed fields, images and heartbeats of nodes, and the warning that the lab has no cluster DNS.
 package corpus

@@ -47,6 +47,8 @@ type Usage struct {
 	Pod       string `json:"pod"`
 	Container string `json:"container"`
 	Node      string `json:"node"`
+	// Life names the container's cgroup: for a while the page shows a dead life beside the new one.
+	Life string `json:"life,omitempty"`
 	// SampledAt is when cAdvisor measured CPU, StartedAt when the container started.
 	SampledAt time.Time `json:"sampledAt,omitzero"`
 	StartedAt time.Time `json:"startedAt,omitzero"`

@@ -30,6 +30,8 @@ type Variant struct {
 	// off; 0 where the manifests are the failure.
 	Seconds int     `json:"seconds"`
 	Began   float64 `json:"began,omitempty"`
+	// Settle waits until all of the manifests' Deployments and StatefulSets are ready before the time of the steps begins.
+	Settle bool `json:"settle,omitempty"`
 	// Nodes whose objects, and the events about them, are recorded.
 	Nodes []string `json:"nodes"`
 	// Group names what is done to a node: variants of one group run together, and no other group at the same time. Empty for a

@@ -7,8 +7,23 @@ pod() {
     -o go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}' | sed -n "${2:-1}p"
 }
 
-# call POD PATH: asks the pod's own HTTP server, port 8080.
-call() { kubectl get --raw "/api/v1/namespaces/$NS/pods/$1:8080/proxy$2" >/dev/null; }
+# settled: waits until every Deployment and StatefulSet is ready.
+settled() {
+  local what
+  for what in $(kubectl -n "$NS" get deployments,statefulsets -o name); do
+    kubectl -n "$NS" rollout status "$what" --timeout=150s >/dev/null
+  done
+}
+
+# call POD PATH: asks the pod's own HTTP server, port 8080, which may be a moment late.
+call() {
+  local try
+  for try in 1 2 3 4 5 6 7 8; do
+    kubectl get --raw "/api/v1/namespaces/$NS/pods/$1:8080/proxy$2" >/dev/null && return 0
+    sleep 1
+  done
+  return 1
+}
 
 # id POD [CONTAINER]: the ID of a pod's container, by default its first.
 id() {
@@ -74,4 +89,20 @@ kubelet_restore() {
   file=$(lab_file etc "kubelet-$1.yaml")
   [ ! -f "$file.before" ] || mv "$file.before" "$file"
   lab stop "kubelet-$1" >/dev/null && lab start "kubelet-$1" >/dev/null
+}
+
+# kubelet_static_cpu NODE: restarts the kubelet with a static CPU manager; kubelet_default_cpu NODE ends that.
+kubelet_static_cpu() {
+  local file
+  file=$(lab_file etc "kubelet-$1.yaml")
+  cp -n "$file" "$file.before" || true
+  echo 'cpuManagerPolicy: static' >>"$file"
+  lab stop "kubelet-$1" >/dev/null
+  on "$1" rm -f /var/lib/kubelet/cpu_manager_state
+  lab start "kubelet-$1" >/dev/null
+}
+kubelet_default_cpu() {
+  lab stop "kubelet-$1" >/dev/null
+  on "$1" rm -f /var/lib/kubelet/cpu_manager_state
+  kubelet_restore "$1"
 }

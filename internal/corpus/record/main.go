@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -18,6 +19,7 @@ import (
 	"regexp"
 	"sync"
 	"syscall"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -29,6 +31,7 @@ import (
 type options struct {
 	kubeconfig, lab, kubectl, folder, only string
 	parallel                               int
+	relabel                                bool
 }
 
 func main() {
@@ -50,6 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.folder, "folder", "internal/corpus/testdata", "folder with variants/, gets recordings/")
 	flags.StringVar(&o.only, "only", "", "regular expression: only the variants KIND/NAME that match")
 	flags.IntVar(&o.parallel, "parallel", 14, "how many variants are recorded at a time, 1 to 40")
+	flags.BoolVar(&o.relabel, "relabel", false, "record nothing: give the recordings the labels that their variants have now")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -59,6 +63,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	variants, err := o.variants()
 	if err != nil {
 		return err
+	}
+	if o.relabel {
+		return o.label(variants)
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
@@ -87,6 +94,39 @@ func (o *options) variants() ([]*corpus.Variant, error) {
 		return nil, fmt.Errorf("--only: %q matches none of the %d variants", o.only, len(all))
 	}
 	return out, nil
+}
+
+// label gives recordings the labels of their variants; the time when the failure was set off stays.
+func (o *options) label(variants []*corpus.Variant) error {
+	for _, v := range variants {
+		path := filepath.Join(o.folder, "recordings", v.Kind, v.Name+".jsonl.gz")
+		rec, err := corpus.Read(path)
+		if err != nil {
+			return err
+		}
+		label := v.Label(time.Time{})
+		label.Began = rec.Label.Began
+		rec.Lines[len(rec.Lines)-1].Label = &label
+		if err := save(path, rec.Lines); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// save writes the lines of a recording to a file.
+func save(path string, lines []corpus.Line) error {
+	var out bytes.Buffer
+	if err := corpus.Write(&out, lines); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("make folder of recording: %w", err)
+	}
+	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil { //nolint:gosec // testdata is for everybody
+		return fmt.Errorf("write recording: %w", err)
+	}
+	return nil
 }
 
 // record runs all variants: those that do nothing to a node side by side, beside them the groups one after the other.

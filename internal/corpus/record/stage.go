@@ -23,7 +23,7 @@ var functions string
 
 const (
 	applyTries  = 10
-	stepTimeout = 3 * time.Minute
+	stepTimeout = 4 * time.Minute
 )
 
 // stage makes the variants happen.
@@ -67,7 +67,7 @@ func (s *stage) record(ctx context.Context, v *corpus.Variant) {
 }
 
 func (s *stage) make(ctx context.Context, v *corpus.Variant) (path string, err error) {
-	if _, err := s.shell(ctx, v, `kubectl create namespace "$NS" >/dev/null`, nil); err != nil {
+	if _, err := s.shell(ctx, v, `kubectl delete namespace "$NS" --ignore-not-found --timeout=100s >/dev/null; kubectl create namespace "$NS" >/dev/null`, nil); err != nil {
 		return "", err
 	}
 	t := s.watcher.open(v)
@@ -82,6 +82,11 @@ func (s *stage) make(ctx context.Context, v *corpus.Variant) (path string, err e
 	}
 	if err != nil {
 		return "", err
+	}
+	if v.Settle {
+		if _, err := s.shell(ctx, v, "settled", nil); err != nil {
+			return "", err
+		}
 	}
 	applied := now()
 	for _, step := range v.Steps {

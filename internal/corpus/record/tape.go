@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -128,18 +125,8 @@ func (t *tape) save(folder string, applied time.Time) (path string, err error) {
 	t.add(corpus.Line{Kind: corpus.KindLabel, Label: &label})
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out bytes.Buffer
-	if err := corpus.Write(&out, t.lines); err != nil {
-		return "", err
-	}
 	path = filepath.Join(folder, "recordings", t.variant.Kind, t.variant.Name+".jsonl.gz")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", fmt.Errorf("make folder of recording: %w", err)
-	}
-	if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil { //nolint:gosec // testdata is for everybody
-		return "", fmt.Errorf("write recording: %w", err)
-	}
-	return path, nil
+	return path, save(path, t.lines)
 }
 
 func typed(o *unstructured.Unstructured) (*corev1.Pod, error) {

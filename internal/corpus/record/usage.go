@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +21,9 @@ import (
 
 // usageEvery is how often the usage is recorded.
 const usageEvery = 5 * time.Second
+
+// lifeDigits of a cgroup's name tell the lives of a container apart.
+const lifeDigits = 12
 
 // families of the page that are read.
 const (
@@ -69,10 +74,11 @@ func (w *watcher) measureNode(ctx context.Context, node string) {
 	}
 }
 
-// usages reads the containers of the corpus out of the page. What cannot be read ends the page.
+// usages reads the containers of the corpus out of the page, each life for itself: for a while the page shows a dead one beside
+// the new one. What cannot be read ends the page.
 func usages(page []byte) []corpus.Usage {
 	parser := textparse.NewPromParser(relevant(page), labels.NewSymbolTable())
-	found := map[[3]string]*corpus.Usage{}
+	found := map[[4]string]*corpus.Usage{}
 	for {
 		entry, err := parser.Next()
 		if errors.Is(err, io.EOF) || err != nil {
@@ -84,13 +90,13 @@ func usages(page []byte) []corpus.Usage {
 		_, at, value := parser.Series()
 		var l labels.Labels
 		parser.Labels(&l)
-		key := [3]string{l.Get("namespace"), l.Get("pod"), l.Get("container")}
+		key := [4]string{l.Get("namespace"), l.Get("pod"), l.Get("container"), path.Base(l.Get("id"))}
 		if key[2] == "" || key[2] == "POD" {
 			continue
 		}
 		u := found[key]
 		if u == nil {
-			u = &corpus.Usage{Namespace: key[0], Pod: key[1], Container: key[2]}
+			u = &corpus.Usage{Namespace: key[0], Pod: key[1], Container: key[2], Life: key[3][:min(lifeDigits, len(key[3]))]}
 			found[key] = u
 		}
 		take(u, l.Get("__name__"), at, value)
@@ -100,37 +106,33 @@ func usages(page []byte) []corpus.Usage {
 		out = append(out, *u)
 	}
 	slices.SortFunc(out, func(a, b corpus.Usage) int {
-		return strings.Compare(a.Namespace+"/"+a.Pod+"/"+a.Container, b.Namespace+"/"+b.Pod+"/"+b.Container)
+		return cmp.Or(strings.Compare(a.Pod, b.Pod), strings.Compare(a.Container, b.Container), a.StartedAt.Compare(b.StartedAt))
 	})
 	return out
 }
 
-// take adds one sample. The page can show two lives of a container; the one that started last counts for its start, and the
-// larger value for the rest, which are counters or, for a life that has ended, 0.
+// take adds one sample. CPU has one series for all cores or one for each.
 func take(u *corpus.Usage, family string, at *int64, value float64) {
-	most := func(to *int64) { *to = max(*to, int64(value)) }
 	switch family {
 	case cpuFamily:
-		u.CPUSeconds = max(u.CPUSeconds, value)
+		u.CPUSeconds += value
 		if at != nil {
 			u.SampledAt = time.UnixMilli(*at).UTC()
 		}
 	case workingFamily:
-		most(&u.WorkingSet)
+		u.WorkingSet = int64(value)
 	case rssFamily:
-		most(&u.RSS)
+		u.RSS = int64(value)
 	case limitFamily:
-		most(&u.MemoryLimit)
+		u.MemoryLimit = int64(value)
 	case oomFamily:
-		most(&u.OOMEvents)
+		u.OOMEvents = int64(value)
 	case periodsFamily:
-		most(&u.CFSPeriods)
+		u.CFSPeriods = int64(value)
 	case throttledFamily:
-		most(&u.CFSThrottled)
+		u.CFSThrottled = int64(value)
 	case startFamily:
-		if start := time.UnixMilli(int64(value * 1000)).UTC(); start.After(u.StartedAt) {
-			u.StartedAt = start
-		}
+		u.StartedAt = time.UnixMilli(int64(value * 1000)).UTC()
 	}
 }
 

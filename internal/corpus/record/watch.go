@@ -29,7 +29,7 @@ func watched() []schema.GroupVersionResource {
 	}
 	return slices.Concat(
 		of("", "v1", "nodes", "pods", "services", "events", "resourcequotas", "persistentvolumeclaims"),
-		of("apps", "v1", "deployments", "replicasets", "statefulsets", "daemonsets"),
+		of("apps", "v1", "deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"),
 		of("batch", "v1", "jobs", "cronjobs"),
 		of("autoscaling", "v2", "horizontalpodautoscalers"),
 		of("policy", "v1", "poddisruptionbudgets"),
@@ -108,6 +108,9 @@ func (w *watcher) see(kind string, o any) {
 	object, ok := o.(*unstructured.Unstructured)
 	if !ok {
 		return
+	}
+	if reason, _, _ := unstructured.NestedString(object.Object, "reason"); object.GetKind() == "Event" && reason == "MissingClusterDNS" {
+		return // the lab has no cluster DNS, and every kubelet repeats that with every pod
 	}
 	object = slim(object)
 	w.mu.Lock()
