@@ -22,29 +22,39 @@ type workloadCheck struct {
 }
 
 // The chain, in the order in which it runs. A replica on a node that is not ready gives that finding only, so its check
-// is in no list; neither is that of a crash loop, which wants to know what the checks of deaths have explained.
+// is in no list; neither are those of a crash loop, which want to know what the checks of deaths have explained.
 
 // deathChecks are asked about each death of a container, until one knows it.
-func deathChecks() [3]deathCheck {
-	return [3]deathCheck{
+func deathChecks() [8]deathCheck {
+	return [8]deathCheck{
 		{incident.OOMKilled, oomKilled},
+		{incident.NodeOOM, nodeOOM},
 		{incident.ProbableOOM, probableOOM},
+		{incident.StatusUnknown, statusUnknown},
 		{incident.LivenessKill, livenessKill},
+		{incident.StartupKill, startupKill},
+		{incident.BadCommand, badCommand},
+		{incident.CleanExit, cleanExit},
 	}
 }
 
 // containerChecks are asked about each container of a replica that has not ended and is not being deleted.
-func containerChecks() [3]stateCheck {
-	return [3]stateCheck{
+func containerChecks() [4]stateCheck {
+	return [4]stateCheck{
 		{incident.ChildOOM, childOOM},
+		{incident.BadCommand, cannotRun},
 		{incident.ImagePull, imagePull},
 		{incident.ConfigMissing, configMissing},
 	}
 }
 
 // forecastChecks are asked about each container of such a replica in which no other check has found what lasts.
-func forecastChecks() [0]stateCheck {
-	return [0]stateCheck{}
+func forecastChecks() [3]stateCheck {
+	return [3]stateCheck{
+		{incident.MemoryLeak, memoryLeak},
+		{incident.CPUThrottled, cpuThrottled},
+		{incident.RestartRate, restartRate},
+	}
 }
 
 // endedChecks are asked about every replica, also one that has ended or is being deleted.

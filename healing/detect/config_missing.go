@@ -78,20 +78,21 @@ func missingMount(s *subject) (what, message string) {
 }
 
 // MissingConfig reads which ConfigMap, Secret or key a kubelet's message says is missing, empty if it names none. It
-// knows `configmap "app" not found`, `couldn't find key url in ConfigMap demo/app` and `references non-existent secret
-// key: url`.
+// knows `configmap "app" not found`, `couldn't find key url in ConfigMap demo/app` and "references non-existent secret key: url".
 func MissingConfig(message string) string {
 	low := lower(message)
-	for _, kind := range []struct{ low, name string }{{"configmap", "ConfigMap"}, {"secret", "Secret"}} {
+	for _, kind := range [2]struct{ low, name, volume string }{
+		{"configmap", "ConfigMap", "references non-existent config key: "},
+		{"secret", "Secret", "references non-existent secret key: "},
+	} {
 		if i := strings.Index(low, "couldn't find key "); i >= 0 {
 			key, rest, cut := strings.Cut(message[i+len("couldn't find key "):], " in ")
 			if cut && strings.HasPrefix(lower(rest), kind.low) {
 				return "key " + phrase.Cut(key, 80) + " is missing in " + kind.name + " " + firstWord(rest[len(kind.low):])
 			}
 		}
-		if i := strings.Index(low, "references non-existent "+kind.low+" key: "); i >= 0 {
-			key := message[i+len("references non-existent "+kind.low+" key: "):]
-			return "key " + firstWord(key) + " is missing in a " + kind.name
+		if i := strings.Index(low, kind.volume); i >= 0 {
+			return "key " + firstWord(message[i+len(kind.volume):]) + " is missing in a " + kind.name
 		}
 		if i := strings.Index(low, kind.low+` "`); i >= 0 {
 			name, rest, cut := strings.Cut(message[i+len(kind.low)+2:], `"`)

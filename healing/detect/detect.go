@@ -44,6 +44,10 @@ type subject struct {
 	replica   *cluster.Replica
 	container *cluster.Container // nil in the checks of a whole replica
 	room      [2]death           // for deaths, so that a look at a healthy replica allocates nothing
+	// dead are the container's deaths that its status shows, the oldest first; explained is true once the newest of them has a
+	// kind that owns what follows from it.
+	dead      []death
+	explained bool
 }
 
 // death is one death of the subject's container.
@@ -114,14 +118,13 @@ func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 		return out
 	}
 	before := len(out)
-	deaths := s.deaths()
-	var explained bool // the latest death is, so the crash loop is not a cause of its own
-	for i := range deaths {
-		f, found := explain(s, &deaths[i])
+	s.dead, s.explained = s.deaths(), false
+	for i := range s.dead {
+		f, found := explain(s, &s.dead[i])
 		if !found {
 			continue
 		}
-		explained = explained || deaths[i].newest
+		s.explained = s.explained || s.dead[i].newest && !f.Kind.Notice()
 		out = append(out, f)
 	}
 	if s.replica.Deleting() || s.over() {
@@ -132,9 +135,10 @@ func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 			out = append(out, s.finish(f, c.kind))
 		}
 	}
-	if !explained {
-		if f, found := crashLoop(s, deaths); found {
-			out = append(out, s.finish(f, incident.CrashLoop))
+	if !s.explained {
+		if f, found := crashLoop(s); found {
+			out = append(out, nodeCrashLoop(s, s.finish(f, incident.CrashLoop)))
+			s.explained = true
 		}
 	}
 	for i := before; i < len(out); i++ {
@@ -150,6 +154,14 @@ func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 	return out
 }
 
+// newest returns the latest death that the status shows, nil for none.
+func (s *subject) newest() *death {
+	if n := len(s.dead); n > 0 && s.dead[n-1].newest {
+		return &s.dead[n-1]
+	}
+	return nil
+}
+
 // deaths returns the deaths that the container's status shows and that count as such, oldest first. They are valid until
 // the next call.
 func (s *subject) deaths() []death {
@@ -159,7 +171,7 @@ func (s *subject) deaths() []death {
 		present = nil
 	}
 	// The count of restarts grows when the next life begins, so until then it is one behind the deaths.
-	ended := min(max(c.Restarts, 0), math.MaxInt32-1) + 1
+	ended := min(max(c.Restarts, 0), math.MaxInt32-2) + 1
 	same := present != nil && c.Last != nil && c.Last.ContainerID == present.ContainerID && c.Last.ContainerID != ""
 	if c.Last != nil && !same && s.counts(c.Last) {
 		number := max(c.Restarts, 1)
@@ -169,7 +181,11 @@ func (s *subject) deaths() []death {
 		found = append(found, death{Termination: c.Last, number: number, newest: present == nil})
 	}
 	if present != nil && s.counts(present) {
-		found = append(found, death{Termination: present, number: ended, newest: true})
+		number := ended
+		if len(found) > 0 {
+			number = max(number, found[0].number+1)
+		}
+		found = append(found, death{Termination: present, number: number, newest: true})
 	}
 	return found
 }
@@ -180,10 +196,7 @@ func (s *subject) counts(t *cluster.Termination) bool {
 	if s.container.Kind == cluster.ContainerInit && t.ExitCode == 0 {
 		return false
 	}
-	if s.replica.Deleting() && !t.FinishedAt.Before(s.replica.DeletedAt) {
-		return false
-	}
-	return t.Reason != cluster.ReasonStatusUnknown // the platform itself does not know how it ended
+	return !s.replica.Deleting() || !t.FinishedAt.IsZero() && t.FinishedAt.Before(s.replica.DeletedAt)
 }
 
 func explain(s *subject, d *death) (incident.Finding, bool) {
@@ -193,10 +206,10 @@ func explain(s *subject, d *death) (incident.Finding, bool) {
 			continue
 		}
 		f := incident.Finding{
-			Since: d.FinishedAt, Active: d.newest && s.failing(), Fingerprint: s.deathPrint(d), Death: d.Termination,
+			Since: s.endOf(d), Active: d.newest && s.failing() && !c.kind.Notice(), Fingerprint: s.deathPrint(d), Death: d.Termination,
 			Deaths: d.number, Confidence: e.confidence, Message: e.message, For: e.pro, Against: e.against,
 		}
-		if d.newest && s.container.CrashLooping() {
+		if f.Active && s.container.CrashLooping() {
 			f.Message += "; it is in the back-off of a crash loop after " + restarts(s.container.Restarts)
 		}
 		return s.finish(f, c.kind), true
@@ -204,12 +217,29 @@ func explain(s *subject, d *death) (incident.Finding, bool) {
 	return incident.Finding{}, false
 }
 
+// endOf returns when the life ended: by the status, or at the latest when the next one began or the replica stopped to be
+// ready. The kubelet gives no times where it lost sight of a container.
+func (s *subject) endOf(d *death) time.Time {
+	switch {
+	case !d.FinishedAt.IsZero():
+		return d.FinishedAt
+	case d.newest && !s.container.StartedAt.IsZero():
+		return s.container.StartedAt
+	case d.newest && !s.replica.Ready:
+		return s.replica.ReadySince
+	default:
+		return time.Time{}
+	}
+}
+
 // failing reports whether the container has not come back after its latest death.
 func (s *subject) failing() bool {
 	if s.replica.Deleting() || s.over() {
 		return false
 	}
-	return s.container.State == cluster.StateTerminated || s.container.CrashLooping()
+	c := s.container
+	return c.State == cluster.StateTerminated || c.CrashLooping() ||
+		c.State == cluster.StateWaiting && c.WaitingReason == waitingRunError
 }
 
 // over reports whether the replica has ended for good, so that nothing in it lasts.

@@ -5,16 +5,21 @@ import (
 	"github.com/homeostat/homeostat/internal/cluster"
 )
 
-// oomKilled knows a death by the reason that the runtime gives. The reason alone is reliable where it is given; it is
-// missing now and then (probableOOM).
+// oomKilled knows a death at the container's own limit by the reason that the runtime gives. The reason is missing now and
+// then (probableOOM), and it is given too where the node ran out of memory (nodeOOM).
 func oomKilled(s *subject, d *death) (explanation, bool) {
 	if d.Reason != cluster.ReasonOOMKilled {
+		return explanation{}, false
+	}
+	if _, node := nodeOOM(s, d); node {
 		return explanation{}, false
 	}
 	limit := s.container.MemoryLimit
 	e := explanation{confidence: 95, pro: []string{"the runtime gives the reason OOMKilled", exitPhrase(d.Termination)}}
 	if limit <= 0 {
-		e.confidence = 90
+		// Not sure enough to change the workload: a parent's limit or the node may have run out.
+		e.confidence = 60
+		e.against = []string{"it has no limit of its own"}
 		e.message = s.who() + " was killed by the kernel for memory, though it has no limit of its own: the node or a parent's limit ran out"
 		return e, true
 	}
@@ -29,6 +34,13 @@ func oomKilled(s *subject, d *death) (explanation, bool) {
 	case float64(used) < farFromLimit*float64(limit):
 		e.confidence = 85
 		e.against = []string{lastSample(used, limit)}
+	}
+	if d.ExitCode != exitKill && d.Signal != sigKill {
+		// containerd gives the reason for any kill in the container's cgroup, so the main process may have ended by itself long
+		// after a child was killed.
+		e.confidence = 60
+		e.pro = e.pro[:1]
+		e.against = append(e.against, exitPhrase(d.Termination)+" is not that of a kill: the kill may have been a child's")
 	}
 	return e, true
 }

@@ -2,34 +2,53 @@ package detect
 
 import (
 	"fmt"
-	"time"
+	"strings"
 
 	"github.com/homeostat/homeostat/healing/internal/phrase"
 	"github.com/homeostat/homeostat/internal/cluster"
 )
 
-// probableOOM knows a SIGKILL that nobody else sent: the runtime loses the kernel's OOM event now and then and gives
-// the reason Error instead.
+// probableOOM knows a SIGKILL that nobody else sent: the runtime loses the kernel's OOM event now and then and gives another
+// reason, mostly Error. Some limits are too low for the runtime's own first process, which it says in a message.
 func probableOOM(s *subject, d *death) (explanation, bool) {
 	limit := s.container.MemoryLimit
-	if limit <= 0 || d.Reason != cluster.ReasonError || d.ExitCode != exitKill || s.replica.Disruption != "" {
-		return explanation{}, false
+	if strings.Contains(d.Message, "OOM-killed") && (d.Reason == reasonStartError || d.Reason == reasonCannotRun) {
+		e := explanation{
+			confidence: 90, message: s.who() + " was killed for memory before its command ran",
+			pro: []string{"the runtime's message says OOM-killed", exitPhrase(d.Termination)},
+		}
+		if limit > 0 {
+			e.message += ", with a limit of " + phrase.Bytes(limit)
+		}
+		return e, true
 	}
-	if ev := killerEvent(s.replica, d.FinishedAt); ev != nil {
+	if limit <= 0 || !unclaimedKill(s, d) {
 		return explanation{}, false
 	}
 	e := explanation{
-		pro:     []string{"exit code 137 (SIGKILL)", "no Killing or Unhealthy event within 60 s of it"},
-		against: []string{"the runtime gives the reason Error, not OOMKilled"},
+		pro:     []string{"exit code 137 (SIGKILL)", "no event of a probe or a deletion within 60 s of it"},
+		against: []string{reasonPhrase(d.Termination)},
 	}
-	used, known := memoryBefore(s.points(), d.Termination)
-	life := between(d.StartedAt, d.FinishedAt)
+	c, points := s.container, s.points()
+	used, known := memoryBefore(points, d.Termination)
+	expected, perSecond, grew := memoryAtDeath(points, d.Termination)
+	life, timed := lifeOf(d.Termination)
 	switch {
+	case c.OOMEventsKnown && c.OOMEvents > 0 && !d.FinishedAt.IsZero() && c.LastOOMEvent.Sub(d.FinishedAt).Abs() <= near:
+		e.confidence = 90
+		e.pro = append(e.pro, "the container's OOM counter grew near it")
+		e.message = s.who() + " was killed for memory: exit code 137, and its OOM counter grew"
 	case known && float64(used) >= nearLimit*float64(limit):
 		e.confidence = 75
 		e.pro = append(e.pro, lastSample(used, limit))
 		e.message = s.who() + " was probably killed for memory: exit code 137, and " + lastSample(used, limit)
-	case !known && !d.StartedAt.IsZero() && life < shortLife:
+	case grew && expected >= nearLimit*float64(limit):
+		e.confidence = 60
+		e.pro = append(e.pro, "memory grew by "+phrase.Bytes(int64(perSecond))+" a second")
+		e.against = append(e.against, lastSample(used, limit))
+		e.message = s.who() + " was probably killed for memory: exit code 137, and at its pace of growth it was at its limit of " +
+			phrase.Bytes(limit)
+	case !known && timed && life < shortLife:
 		e.confidence = 50
 		e.against = append(e.against, "it lived "+phrase.Span(life)+", too short for a memory sample")
 		e.message = fmt.Sprintf("%s was probably killed for memory: exit code 137 after %s, with a limit of %s",
@@ -40,16 +59,10 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 	return e, true
 }
 
-// killerEvent returns an event about the replica that says who else may have killed it at that time, nil for none.
-func killerEvent(r *cluster.Replica, at time.Time) *cluster.Event {
-	for i := range r.Events {
-		ev := &r.Events[i]
-		switch ev.Reason {
-		case "Killing", "Unhealthy", "Preempting", "Evicted":
-			if eventNear(ev, at) {
-				return ev
-			}
-		}
+// reasonPhrase says that the runtime itself speaks of no OOM kill.
+func reasonPhrase(t *cluster.Termination) string {
+	if t.Reason == "" {
+		return "the runtime gives no reason"
 	}
-	return nil
+	return "the runtime gives the reason " + phrase.Cut(t.Reason, 60) + ", not OOMKilled"
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,10 +11,12 @@ import (
 	"github.com/homeostat/homeostat/metrics"
 )
 
+// What several checks read: exit codes, events near a death, memory before it.
+
 const (
 	// nearLimit is the share of the limit at which a kill by the kernel is plausible at the next allocation.
 	nearLimit = 0.9
-	// farFromLimit is the share below which the samples speak against a kill by the kernel. A fast leak can still fill
+	// farFromLimit is the share below which the samples speak against a kill at the limit. A fast leak can still fill
 	// the rest between two samples, so it lowers the confidence and no more.
 	farFromLimit = 0.5
 	// shortLife is the life that fits between two scrapes of the slowest usual source (metrics-server: 15 s).
@@ -21,6 +24,14 @@ const (
 	exitKill  = 137 // 128 + SIGKILL
 	exitTerm  = 143 // 128 + SIGTERM
 	sigKill   = 9
+)
+
+// Reasons by which the runtime says that a process never ran: containerd's and Docker's of a termination, and the kubelet's
+// of the waiting that follows.
+const (
+	reasonStartError = "StartError"
+	reasonCannotRun  = "ContainerCannotRun"
+	waitingRunError  = "RunContainerError"
 )
 
 // quoted is how much of a platform's message goes into a sentence.
@@ -32,14 +43,76 @@ func eventNear(ev *cluster.Event, at time.Time) bool {
 	return ev.Last.Sub(at).Abs() <= near || ev.First.Sub(at).Abs() <= near
 }
 
+// unclaimedKill reports whether the death is a SIGKILL that the runtime gives no telling reason for, and that neither a
+// probe, nor a deletion, nor a disruption explains.
+func unclaimedKill(s *subject, d *death) bool {
+	switch d.Reason {
+	case cluster.ReasonOOMKilled, cluster.ReasonStatusUnknown, cluster.ReasonCompleted, ReasonLivenessProbe, ReasonStartupProbe,
+		reasonStartError, reasonCannotRun, "DeadlineExceeded":
+		return false
+	}
+	return d.ExitCode == exitKill && s.replica.Disruption == "" && killerEvent(s, d) == nil
+}
+
+// killerEvent returns an event about the replica that says who else may have killed the container in that life, nil for none.
+// A readiness probe kills nobody, and what is said of another container does not count.
+func killerEvent(s *subject, d *death) *cluster.Event {
+	for i := range s.replica.Events {
+		ev := &s.replica.Events[i]
+		switch ev.Reason {
+		case "Killing":
+			if name := killedContainer(ev.Message); (name == "" || name == s.container.Name) && inLife(ev, d) {
+				return ev
+			}
+		case "Unhealthy":
+			if _, kills := failedProbe(ev.Message); kills && eventNear(ev, d.FinishedAt) {
+				return ev
+			}
+		case "Preempting", "Evicted":
+			if eventNear(ev, d.FinishedAt) {
+				return ev
+			}
+		}
+	}
+	return nil
+}
+
+// inLife reports whether the event is near the end of the life, or within it: between the kubelet's decision to kill and the
+// end there may be a long grace period, and nothing lives on after that decision.
+func inLife(ev *cluster.Event, d *death) bool {
+	return eventNear(ev, d.FinishedAt) || lived(d.Termination) && !ev.Last.Before(d.StartedAt) && ev.Last.Before(d.FinishedAt)
+}
+
+// killedContainer reads which container "Container app failed liveness probe, will be restarted" or "Stopping container app"
+// names, empty for another message.
+func killedContainer(message string) string {
+	if name, _, found := killedForProbe(message); found {
+		return name
+	}
+	if rest, found := strings.CutPrefix(message, "Stopping container "); found {
+		return firstWord(rest)
+	}
+	return ""
+}
+
+// lived reports whether the platform knows when the life began. For a process that never ran containerd says in 1970.
+func lived(t *cluster.Termination) bool { return t.StartedAt.Unix() > 0 && !t.FinishedAt.IsZero() }
+
+// lifeOf returns how long the life was, and whether that is known.
+func lifeOf(t *cluster.Termination) (time.Duration, bool) {
+	if !lived(t) {
+		return 0, false
+	}
+	return between(t.StartedAt, t.FinishedAt), true
+}
+
 // memoryBefore returns the last known memory of the life that ended.
 func memoryBefore(points []metrics.Point, t *cluster.Termination) (used int64, known bool) {
-	for i := len(points) - 1; i >= 0; i-- {
-		p := &points[i]
+	for _, p := range slices.Backward(points) {
 		if p.At.After(t.FinishedAt) {
 			continue
 		}
-		if p.At.Before(t.StartedAt) {
+		if t.StartedAt.Unix() <= 0 || p.At.Before(t.StartedAt) {
 			return 0, false
 		}
 		if p.MemoryBytes >= 0 {
@@ -47,6 +120,33 @@ func memoryBefore(points []metrics.Point, t *cluster.Termination) (used int64, k
 		}
 	}
 	return 0, false
+}
+
+// memoryAtDeath carries the growth between the last two samples of the life on to its end: memory in bytes and bytes per
+// second. It is not known where the memory did not grow, or the last sample is older than near.
+func memoryAtDeath(points []metrics.Point, t *cluster.Termination) (expected, perSecond float64, known bool) {
+	var last *metrics.Point
+	for i := len(points) - 1; i >= 0; i-- {
+		p := &points[i]
+		if p.At.After(t.FinishedAt) || p.MemoryBytes < 0 {
+			continue
+		}
+		if !lived(t) || p.At.Before(t.StartedAt) || t.FinishedAt.Sub(p.At) > 2*near {
+			break
+		}
+		if last == nil {
+			last = p
+			continue
+		}
+		span := last.At.Sub(p.At).Seconds()
+		ahead := t.FinishedAt.Sub(last.At)
+		if span <= 0 || last.MemoryBytes <= p.MemoryBytes || ahead > near {
+			return 0, 0, false
+		}
+		perSecond = float64(last.MemoryBytes-p.MemoryBytes) / span
+		return float64(last.MemoryBytes) + perSecond*ahead.Seconds(), perSecond, true
+	}
+	return 0, 0, false
 }
 
 func lastSample(used, limit int64) string {
