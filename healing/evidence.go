@@ -89,6 +89,9 @@ func (p *pass) circumstances(t *tracked, f *incident.Finding) []incident.Evidenc
 
 // status words the state of the replica or container that a finding without a death is about.
 func (p *pass) status(f *incident.Finding) string {
+	if f.Replica == "" {
+		return f.Message
+	}
 	r := p.replica(f.ReplicaUID, f.Replica)
 	if r == nil {
 		return "the replica is gone"
@@ -156,7 +159,11 @@ func (p *pass) usage(f *incident.Finding) (incident.Evidence, bool) {
 func (p *pass) captureOf(f *incident.Finding) (c Capture, wanted bool) {
 	c = Capture{Replica: f.Replica, ReplicaUID: f.ReplicaUID, Container: f.Container}
 	switch f.Kind {
-	case incident.OOMKilled, incident.ProbableOOM, incident.LivenessKill, incident.CrashLoop:
+	case incident.OOMKilled, incident.ProbableOOM, incident.NodeOOM, incident.LivenessKill, incident.StartupKill, incident.BadCommand,
+		incident.CleanExit, incident.NodeCrashLoop, incident.CrashLoop, incident.JobFailed:
+		if f.Replica == "" {
+			return Capture{}, false
+		}
 		c.Previous = true
 		if f.Death == nil {
 			return c, true
@@ -173,13 +180,11 @@ func (p *pass) captureOf(f *incident.Finding) (c Capture, wanted bool) {
 		return c, true
 	case incident.ChildOOM:
 		return c, true
-	case incident.NotReady:
+	case incident.NotReady, incident.ReadinessGate:
 		if r := p.replica(f.ReplicaUID, f.Replica); r != nil {
 			c.Container = mainContainer(r)
 		}
 		return c, c.Container != ""
-	case incident.NodeNotReady, incident.ImagePull, incident.ConfigMissing, incident.Unschedulable:
-		return Capture{}, false
 	default:
 		return Capture{}, false
 	}

@@ -26,7 +26,7 @@ func (p *pass) match(found []incident.Finding) {
 	for _, f := range sorted(found) {
 		t, known := p.ownerOf(&f)
 		switch {
-		case t == nil && known:
+		case t == nil && (known || p.stoodFor(&f)):
 			continue
 		case t == nil:
 			t = p.open(&f)
@@ -54,7 +54,10 @@ func (p *pass) ownerOf(f *incident.Finding) (t *tracked, known bool) {
 	}
 	for _, related := range []bool{false, true} {
 		for _, t := range p.tracked {
-			if t.inc.Container() != f.Container {
+			if related && p.explains(t, f) {
+				return t, !f.Since.After(t.forgotten)
+			}
+			if t.inc.Container() != f.Container && t.inc.Kind != incident.RolloutStuck {
 				continue
 			}
 			if t.inc.Kind == f.Kind || related && sameCause(t.inc.Kind, f.Kind) {
@@ -65,6 +68,11 @@ func (p *pass) ownerOf(f *incident.Finding) (t *tracked, known bool) {
 	return nil, false
 }
 
+// explains reports whether the incident is the deeper reason of a rollout that is stuck.
+func (p *pass) explains(t *tracked, f *incident.Finding) bool {
+	return f.Kind == incident.RolloutStuck && stalls(t.inc.Kind) && len(t.findings) > 0
+}
+
 // over reports whether the resolved incident has counted the occurrence.
 func over(r *incident.Incident, f *incident.Finding) bool {
 	if r.Knows(f.Fingerprint) {
@@ -72,27 +80,6 @@ func over(r *incident.Incident, f *incident.Finding) bool {
 	}
 	forgotten := !f.Since.After(r.ForgottenUntil)
 	return forgotten && !f.Active && sameCause(r.Kind, f.Kind) && r.Container() == f.Container
-}
-
-// sameCause reports whether a finding of kind k about the same container belongs to an incident of kind i. Deaths of one
-// container that follow each other are one cause: the crash loop is how it shows. A liveness kill is told from an OOM.
-func sameCause(i, k incident.Kind) bool {
-	if i == k {
-		return true
-	}
-	switch i {
-	case incident.OOMKilled, incident.ProbableOOM:
-		return k == incident.OOMKilled || k == incident.ProbableOOM || k == incident.CrashLoop
-	case incident.LivenessKill:
-		return k == incident.CrashLoop
-	case incident.CrashLoop:
-		return k == incident.OOMKilled || k == incident.ProbableOOM || k == incident.LivenessKill
-	case incident.NodeNotReady, incident.ChildOOM, incident.ImagePull, incident.ConfigMissing, incident.Unschedulable,
-		incident.NotReady:
-		return false
-	default:
-		return false
-	}
 }
 
 // open makes the incident that the finding is the first of.
@@ -115,10 +102,12 @@ func (p *pass) count(t *tracked, f *incident.Finding) {
 	n := p.deathsSince(f)
 	t.fresh = append(t.fresh, *f)
 	t.inc.Count(f.Fingerprint, f.Since, n)
-	t.inc.Concern(incident.Subject{
-		Replica: f.Replica, UID: f.ReplicaUID, Node: f.Node, Container: f.Container, At: f.Since, Restarts: f.Restarts,
-		Deaths: f.Deaths,
-	})
+	if f.Replica != "" || len(t.inc.Subjects) == 0 { // what is about the workload itself does not change which container it is
+		t.inc.Concern(incident.Subject{
+			Replica: f.Replica, UID: f.ReplicaUID, Node: f.Node, Container: f.Container, At: f.Since, Restarts: f.Restarts,
+			Deaths: f.Deaths,
+		})
+	}
 	if f.Since.Before(t.inc.StartedAt) {
 		t.inc.StartedAt = f.Since
 	}

@@ -251,7 +251,7 @@ func (h *history) withoutDeleted() []cluster.Replica {
 // checkPlan verifies that an action is one that the guards allow on this very view.
 func (h *history) checkPlan(in *Input, p *Plan) {
 	a := p.Action
-	if a == nil {
+	if a == nil || a.DryRun {
 		return
 	}
 	w := in.Workload
@@ -272,8 +272,8 @@ func (h *history) checkPlan(in *Input, p *Plan) {
 	if r := held.Remediation(a.RemediationID); r == nil || r.Outcome != incident.Pending || r.By != in.Identity {
 		h.t.Errorf("the action has no intent: %+v", r)
 	}
-	if !Allows(held.Kind, incident.RemedyRestart) {
-		h.t.Errorf("a restart for %s", held.Kind)
+	if !Allows(held.Kind, a.Remedy) {
+		h.t.Errorf("%s for %s", a.Remedy, held.Kind)
 	}
 	if !a.TakenOver && !hasLogOf(held, a.Replica) {
 		h.t.Errorf("acted on %s without its log", a.Replica)

@@ -20,14 +20,20 @@ const (
 // observe brings the incident up to date with what was found, and moves it through the states that need no action.
 func (p *pass) observe(t *tracked) {
 	p.record(t)
+	p.forecast(t)
+	p.members(t)
 	if p.stale() {
 		return // an old view can add to an incident, and say nothing about its end
 	}
+	p.root(t)
 	if t.failing() {
 		p.seen(t)
 	}
-	healthy := !t.failing() && p.allReady()
+	healthy := !t.failing() && (p.allReady() || t.byItself())
 	p.health(t, healthy)
+	if t.inc.State == incident.Open && awaiting(&t.inc) != nil {
+		t.inc.State, t.dirty = incident.Verifying, true
+	}
 	if t.inc.State == incident.Verifying {
 		p.verify(t, healthy)
 	}
@@ -36,16 +42,17 @@ func (p *pass) observe(t *tracked) {
 	}
 }
 
+// byItself reports whether the incident ends when it is not seen any more, whether the workload is healthy or not: it tells what
+// happened, or what would happen.
+func (t *tracked) byItself() bool { return t.inc.Kind.Notice() || t.inc.Kind.Forecast() }
+
 // record takes the fresh findings into the incident: kind, cause, evidence, timeline.
 func (p *pass) record(t *tracked) {
 	raised := p.raiseKind(t)
+	p.diagnose(t, raised)
 	if len(t.fresh) == 0 {
-		if raised {
-			p.diagnose(t)
-		}
 		return
 	}
-	p.diagnose(t)
 	p.gather(t)
 	t.inc.LastSeenAt = p.now
 	if t.isNew() {
@@ -60,30 +67,10 @@ func (p *pass) record(t *tracked) {
 	}
 	t.inc.Note(p.now, string(ReasonSeenAgain), message)
 	t.dirty = true
-	if r := lastRemediation(&t.inc); t.inc.State == incident.Verifying && (r == nil || r.Outcome == incident.Succeeded) {
+	if t.inc.State == incident.Verifying && awaiting(&t.inc) == nil {
 		t.inc.State = incident.Open
 		t.say(ReasonSeenAgain, message)
 	}
-}
-
-// raiseKind corrects the kind when a later look or death knows better what an earlier one could only guess.
-func (p *pass) raiseKind(t *tracked) bool {
-	if t.inc.Kind != incident.ProbableOOM {
-		return false
-	}
-	for i := range t.findings {
-		k := t.findings[i].Kind
-		if k == incident.OOMKilled || k == incident.LivenessKill && t.inc.Occurrences == 1 {
-			t.inc.Kind = k
-			message := "the kind is " + string(k) + ": " + t.findings[i].Message
-			if t.isNew() { // two deaths at once
-				return true
-			}
-			t.step(p.now, ReasonReclassified, message)
-			return true
-		}
-	}
-	return false
 }
 
 // seen keeps LastSeenAt, at most every 30 s.
@@ -106,70 +93,6 @@ func (p *pass) health(t *tracked, healthy bool) {
 	}
 }
 
-// verify judges the action that was carried out.
-func (p *pass) verify(t *tracked, healthy bool) {
-	r := lastRemediation(&t.inc)
-	if r == nil || r.Outcome != incident.Done {
-		if r == nil || r.Outcome != incident.Succeeded || t.failing() {
-			t.inc.State = incident.Open
-			t.dirty = true
-		}
-		return
-	}
-	gone := p.gone(r.ReplicaUID, r.Replica)
-	switch {
-	case gone && healthy:
-		p.succeeded(t, r, "the workload was healthy within "+phrase.Span(max(p.now.Sub(r.FinishedAt), time.Second)))
-	case gone && p.replaced(t, r):
-		p.succeeded(t, r, "the replica that took its place is ready, and other replicas are not yet")
-		if t.failing() {
-			t.inc.State = incident.Open // the next one
-		}
-	case p.now.Sub(r.FinishedAt) >= p.in.Policy.VerifyWithin:
-		p.notHelped(t, r, gone, healthy)
-	}
-}
-
-// notHelped ends an action that has not shown its effect in time. Where a failure is left, it is a person's.
-func (p *pass) notHelped(t *tracked, r *incident.Remediation, gone, healthy bool) {
-	r.Outcome, r.Reason = incident.Failed, string(ReasonNotHelped)
-	r.Message = "the workload was not healthy " + phrase.Span(p.in.Policy.VerifyWithin) + " after it"
-	if !gone {
-		r.Message = "the replica was still there " + phrase.Span(p.in.Policy.VerifyWithin) + " after it"
-	}
-	t.inc.State = incident.Open
-	t.step(p.now, ReasonFailed, "restarting "+r.Replica+" did not help: "+r.Message)
-	t.announce(ReasonFailed)
-	if !healthy {
-		p.abandon(t, ReasonAlreadyTried, "a restart did not help and there is no other remedy: a person is needed")
-	}
-}
-
-func (p *pass) succeeded(t *tracked, r *incident.Remediation, message string) {
-	r.Outcome, r.Reason, r.Message = incident.Succeeded, string(ReasonSucceeded), message
-	t.step(p.now, ReasonSucceeded, "restarting "+r.Replica+" helped: "+message)
-	t.announce(ReasonSucceeded)
-}
-
-// replaced reports whether the action helped its replica though the workload is not healthy yet: a replica that was made
-// after it is ready, and none made after it fails.
-func (p *pass) replaced(t *tracked, r *incident.Remediation) bool {
-	helped := false
-	for i := range p.in.Workload.Replicas {
-		next := &p.in.Workload.Replicas[i]
-		if next.CreatedAt.Before(r.AttemptedAt.Truncate(time.Second)) || next.Deleting() {
-			continue
-		}
-		for j := range t.findings {
-			if f := &t.findings[j]; f.ReplicaUID == next.UID && f.Replica == next.Name {
-				return false
-			}
-		}
-		helped = helped || next.Ready
-	}
-	return helped
-}
-
 // abandon gives the incident to a person. It goes on being watched, and is resolved when the workload is healthy.
 func (p *pass) abandon(t *tracked, reason Reason, message string) {
 	t.inc.State = incident.Abandoned
@@ -182,7 +105,7 @@ func (p *pass) mayResolve(t *tracked) bool {
 	if p.in.Workload == nil {
 		return true
 	}
-	if r := lastRemediation(&t.inc); r != nil && (r.Outcome == incident.Pending || r.Outcome == incident.Done) {
+	if inFlight(&t.inc) {
 		return false
 	}
 	return p.now.Sub(t.inc.HealthySince) >= p.calm(&t.inc)
@@ -191,6 +114,9 @@ func (p *pass) mayResolve(t *tracked) bool {
 // calm is how long the workload has to be healthy until the incident is resolved.
 func (p *pass) calm(inc *incident.Incident) time.Duration {
 	n := 0
+	if inc.Kind.Notice() {
+		return p.in.Policy.ResolveAfter
+	}
 	for i := range p.in.Incidents {
 		r := &p.in.Incidents[i]
 		if !r.State.Active() && r.Kind == inc.Kind && r.Container() == inc.Container() && p.now.Sub(r.ResolvedAt) < flapMemory {
@@ -202,20 +128,27 @@ func (p *pass) calm(inc *incident.Incident) time.Duration {
 
 func (p *pass) resolve(t *tracked) {
 	t.inc.State, t.inc.ResolvedAt = incident.Resolved, p.now
+	calm := phrase.Span(p.now.Sub(t.inc.HealthySince))
 	var message string
 	r := lastRemediation(&t.inc)
 	switch {
 	case p.in.Workload == nil:
-		if r != nil && (r.Outcome == incident.Pending || r.Outcome == incident.Done) {
-			r.Outcome, r.Reason, r.Message = incident.Failed, string(ReasonWorkloadGone), "the workload is gone"
+		for i := range t.inc.Remediations {
+			if o := &t.inc.Remediations[i]; o.Outcome == incident.Pending || o.Outcome == incident.Done {
+				o.Outcome, o.Reason, o.Message = incident.Failed, string(ReasonWorkloadGone), "the workload is gone"
+			}
 		}
 		t.inc.Note(p.now, string(ReasonWorkloadGone), "the workload is gone")
 		message = "resolved: the workload is gone"
-	case r != nil && r.Outcome == incident.Succeeded:
-		message = "resolved: healthy for " + phrase.Span(p.now.Sub(t.inc.HealthySince)) + " after a restart of " + r.Replica
+	case r != nil && r.Outcome == incident.Succeeded && r.Remedy != incident.RemedyCapture:
+		message = "resolved: healthy for " + calm + " after " + words(r).noun
+	case t.inc.Kind.Notice():
+		message = "resolved: not seen again for " + calm
+	case t.inc.Kind.Forecast():
+		message = "resolved: it has not held for " + calm
 	default:
 		t.inc.Note(p.now, string(ReasonRecovered), "the workload got healthy without an action")
-		message = "resolved: healthy for " + phrase.Span(p.now.Sub(t.inc.HealthySince)) + " without an action"
+		message = "resolved: healthy for " + calm + " without an action"
 	}
 	t.step(p.now, ReasonResolved, message)
 	t.announce(ReasonResolved)
@@ -229,4 +162,20 @@ func lastRemediation(inc *incident.Incident) *incident.Remediation {
 		}
 	}
 	return nil
+}
+
+// awaiting returns the newest remediation whose effect is watched, nil for none.
+func awaiting(inc *incident.Incident) *incident.Remediation {
+	for i := len(inc.Remediations) - 1; i >= 0; i-- {
+		if r := &inc.Remediations[i]; r.Outcome == incident.Done {
+			return r
+		}
+	}
+	return nil
+}
+
+// inFlight reports whether an action of the incident is under way or its effect is not known yet.
+func inFlight(inc *incident.Incident) bool {
+	r := lastRemediation(inc)
+	return r != nil && r.Outcome == incident.Pending || awaiting(inc) != nil
 }

@@ -5,41 +5,56 @@ import (
 	"slices"
 	"time"
 
+	"github.com/homeostat/homeostat/healing/cause"
 	"github.com/homeostat/homeostat/healing/detect"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
 
 // Detect returns what is broken in the workload, one finding per replica, container and failure, in the order of the
-// replicas. A death that is over and older than detect.Horizon is no news and left out, unless an open incident began
-// before it: so an installation into an old cluster does not open incidents about its history.
+// replicas. What is over and older than detect.Horizon is no news and left out, unless an open incident began before it: so an
+// installation into an old cluster does not open incidents about its history.
 func Detect(in Input, now time.Time) []incident.Finding {
 	if in.Workload == nil {
 		return nil
 	}
 	found := detect.Findings(&detect.Look{
-		Workload: in.Workload, Nodes: in.Nodes, Memory: in.Memory,
-		NotReadyAfter: in.Policy.NotReadyAfter, PendingAfter: in.Policy.PendingAfter, Now: now,
+		Workload: in.Workload, Nodes: in.Nodes, Memory: in.Memory, Trend: in.Trend, Services: in.services(),
+		NotReadyAfter: in.Policy.NotReadyAfter, PendingAfter: in.Policy.PendingAfter,
+		ForecastWarmUp: in.Policy.Forecast.WarmUp, ForecastMinSpan: in.Policy.Forecast.MinSpan,
+		ForecastMinPercent: in.Policy.Forecast.MinPercent, ForecastHorizon: in.Policy.Forecast.Horizon, Now: now,
 	})
-	return slices.DeleteFunc(found, func(f incident.Finding) bool {
-		if f.Active || f.Death == nil || now.Sub(f.Since) <= detect.Horizon {
-			return false
-		}
-		return !slices.ContainsFunc(in.Incidents, func(i incident.Incident) bool {
-			return i.State.Active() && sameCause(i.Kind, f.Kind) && i.Container() == f.Container && !f.Since.Before(i.StartedAt)
-		})
+	return slices.DeleteFunc(found, func(f incident.Finding) bool { return !in.isNews(&f, now) })
+}
+
+// services returns those that are down: what a finding may name.
+func (in *Input) services() map[string]cluster.Service {
+	out := make(map[string]cluster.Service, len(in.Climate.Down))
+	for name, d := range in.Climate.Down {
+		out[name] = d.Service
+	}
+	return out
+}
+
+func (in *Input) isNews(f *incident.Finding, now time.Time) bool {
+	if !f.Kind.Notice() && (f.Active || f.Death == nil) || now.Sub(f.Since) <= detect.Horizon {
+		return true
+	}
+	return slices.ContainsFunc(in.Incidents, func(i incident.Incident) bool {
+		return i.State.Active() && sameCause(i.Kind, f.Kind) && i.Container() == f.Container && !f.Since.Before(i.StartedAt)
 	})
 }
 
 // Reconcile makes the plan of one pass over one workload: it joins what Detect finds with the stored incidents, moves
 // each through its states, and decides on at most one action. An incident is in the plan only if something about it
 // changed; LastSeenAt alone is brought up to date every 30 s.
-func Reconcile(in Input, now time.Time) Plan {
-	found := Detect(in, now)
+func Reconcile(in Input, now time.Time) Plan { return reconcile(&in, Detect(in, now), now) }
+
+func reconcile(in *Input, found []incident.Finding, now time.Time) Plan {
 	if len(found) == 0 && !slices.ContainsFunc(in.Incidents, isActive) {
 		return Plan{}
 	}
-	p := &pass{in: &in, now: now}
+	p := &pass{in: in, now: now}
 	p.match(found)
 	for _, t := range p.tracked {
 		p.observe(t)
@@ -68,6 +83,8 @@ type tracked struct {
 	// findings that belong to it now, and those of them that were not counted before.
 	findings []incident.Finding
 	fresh    []incident.Finding
+	// cause is why it fails, once it was asked for.
+	cause *cause.Cause
 	// dirty is true once something changed that has to be stored.
 	dirty   bool
 	event   Reason
@@ -76,8 +93,15 @@ type tracked struct {
 
 func (t *tracked) isNew() bool { return t.inc.Version == "" }
 
-// failing reports whether a failure of the incident lasts or is new.
+// failing reports whether a failure of the incident lasts or is new. What only happened does not last, though it can be seen for
+// long.
 func (t *tracked) failing() bool {
+	if t.inc.Kind.Notice() {
+		return len(t.fresh) > 0
+	}
+	if t.inc.Kind.Forecast() && len(t.findings) > 0 {
+		return true
+	}
 	return len(t.fresh) > 0 || slices.ContainsFunc(t.findings, func(f incident.Finding) bool { return f.Active })
 }
 

@@ -140,7 +140,7 @@ func (s *story) run(command string, words []string) {
 	case "change":
 		s.workload.Changes = append(s.workload.Changes, cluster.Change{At: s.now, Kind: cluster.ChangeRollout, Message: words[0]})
 	case "platform": // platform Done|Blocked|Failed, then replace=false, lingers
-		s.answer, s.reason = incident.Outcome(words[0]), ""
+		s.answer, s.reason = incident.Outcome(words[0]), Reason(o["reason"])
 		if s.answer == incident.Blocked {
 			s.reason = ReasonBlockedByPDB
 		}
@@ -148,17 +148,20 @@ func (s *story) run(command string, words []string) {
 	case "pass", "passes": // pass as=a stale=20s conflict dies=plan|intent|outcome; passes 5m every=10s
 		s.passes(command, words, o)
 	case "findings":
-		for _, f := range Detect(s.input(&leader{}), s.now) {
+		in := s.input(&leader{})
+		for _, f := range s.findings(&in) {
 			s.log("%s %s/%s active=%t %d%% %s: %s", f.Kind, f.Replica, f.Container, f.Active, f.Confidence, f.Fingerprint, f.Message)
 		}
 	case "show":
 		s.show()
 	case "effects":
 		for _, e := range s.effects {
-			s.log("%s: restarted %s for %s", e.at.Sub(epoch), e.uid, e.id)
+			s.log("%s: %s for %s", e.at.Sub(epoch), e.what, e.id)
 		}
 	default:
-		s.onReplica(command, words, o)
+		if !s.onCluster(command, words, o) {
+			s.onReplica(command, words, o)
+		}
 	}
 }
 
@@ -277,6 +280,12 @@ func (s *story) setPolicy(o map[string]string) {
 			p.ResolveAfter = s.duration(v)
 		case "notReady":
 			p.NotReadyAfter = s.duration(v)
+		case "maxMemory":
+			p.MaxMemoryPercent = int32(number)
+		case "maxScaleOut":
+			p.MaxScaleOutPercent = int32(number)
+		case "patchTemplate":
+			p.PatchTemplate = v == "true"
 		default:
 			if p.Remedies == nil {
 				p.Remedies = map[incident.Kind][]incident.Remedy{}
@@ -316,6 +325,12 @@ func (s *story) setWorkload(o map[string]string) {
 			w.Self = v == "true"
 		case "revision":
 			w.Revision = v
+		case "resizable":
+			w.Resizable = v == "true"
+		case "paused":
+			w.Paused = v == "true"
+		case "profile":
+			w.ProfilePort, w.ProfilePath = int32(s.number(v)), "/debug/pprof"
 		default:
 			s.t.Fatalf("no such field of a workload: %s", k)
 		}
@@ -337,7 +352,22 @@ func (s *story) show() {
 			s.log("  %s %s: %s", strings.ToLower(string(e.Kind)), e.Replica, e.Message)
 		}
 		for _, r := range i.Remediations {
-			s.log("  remediation %s of %s: %s %s, %d answers, by %s", r.Remedy, r.Replica, r.Outcome, r.Reason, r.Attempts, r.By)
+			s.log("  remediation %s of %s: %s %s, %d answers, by %s", r.Remedy, or(r.Replica, "the workload"), r.Outcome, r.Reason, r.Attempts, r.By)
+			if r.Outcome == incident.DryRun {
+				s.log("    call %q: %s", r.Call, r.Message)
+			}
+		}
+		if i.Root != "" {
+			s.log("  root: %s", i.Root)
+		}
+		for _, m := range i.Members {
+			s.log("  member: %s %s", m.Workload, m.Incident)
+		}
+		if f := i.Forecast; f != nil {
+			s.log("  forecast: limit reached at %s", f.OOMAt.Sub(epoch))
+		}
+		for line := range strings.Lines(i.Proposal) {
+			s.log("  | %s", strings.TrimRight(line, "\n"))
 		}
 		s.log("  last: %s: %s", i.Reason, i.Message)
 	}

@@ -39,14 +39,23 @@ type world struct {
 	births  int
 	touched int            // writes that only brought times up to date
 	lives   map[string]int // by replica and container
+	// extra are findings beside those of the checks; climate is what the survey says, without what is spent.
+	extra   []incident.Finding
+	climate Climate
+	lines   map[string][]string // what a replica writes into its log
+	trend   map[string][]metrics.TrendPoint
+	apart   []string // replicas in quarantine
+	quiet   bool     // nothing is worded
 	log     func(format string, args ...any)
 }
 
 // effect is an action that was carried out.
 type effect struct {
-	at  time.Time
-	id  string
-	uid string
+	at     time.Time
+	id     string
+	uid    string
+	remedy incident.Remedy
+	what   string
 }
 
 func newWorld() *world {
@@ -57,8 +66,9 @@ func newWorld() *world {
 		workload: &cluster.Workload{Ref: cluster.Ref{Kind: cluster.KindDeployment, Namespace: "demo", Name: "web"}},
 		nodes:    map[string]cluster.Node{"n1": {Name: "n1", Ready: "True", Since: epoch.Add(-time.Hour)}},
 		memory:   map[string][]metrics.Point{}, policy: p, stored: map[string]incident.Incident{},
-		charges: map[string]time.Time{}, answer: incident.Done, lives: map[string]int{},
-		log: func(string, ...any) {},
+		charges: map[string]time.Time{}, answer: incident.Done, lives: map[string]int{}, lines: map[string][]string{},
+		trend: map[string][]metrics.TrendPoint{},
+		log:   func(string, ...any) {},
 	}
 }
 
@@ -198,8 +208,9 @@ func (w *world) save(l *leader, in incident.Incident) (incident.Incident, error)
 func (w *world) input(l *leader) Input {
 	in := Input{
 		Workload: w.workload, Nodes: w.nodes, Policy: w.policy, Incidents: l.view, Spent: w.spent(), Stale: l.stale,
-		Identity: l.name,
-		Memory:   func(replica, container string) []metrics.Point { return w.memory[replica+"/"+container] },
+		Identity: l.name, Climate: w.climateNow(),
+		Trend:  func(replica, container string) []metrics.TrendPoint { return w.trend[replica+"/"+container] },
+		Memory: func(replica, container string) []metrics.Point { return w.memory[replica+"/"+container] },
 	}
 	if l.view == nil {
 		in.Incidents = w.incidents()
@@ -209,7 +220,8 @@ func (w *world) input(l *leader) Input {
 
 // pass is one pass of the loop: evidence, budget, intent, action, outcome.
 func (w *world) pass(l *leader) Plan {
-	plan := Reconcile(w.input(l), w.now)
+	in := w.input(l)
+	plan := reconcile(&in, w.findings(&in), w.now)
 	if l.diesBeforeSave {
 		return plan
 	}
@@ -243,8 +255,7 @@ func (w *world) pass(l *leader) Plan {
 	}
 	a := *plan.Action
 	res := w.carry(a)
-	w.log("act: %s %s uid %s charge=%t takenOver=%t -> %s %s", a.Remedy, a.Replica, a.ReplicaUID, a.Charge, a.TakenOver,
-		res.Outcome, res.Reason)
+	w.log("act: %s %s charge=%t takenOver=%t -> %s %s", a.Remedy, targetOf(&a), a.Charge, a.TakenOver, res.Outcome, res.Reason)
 	if l.diesAfterCarry {
 		return plan
 	}
@@ -262,30 +273,11 @@ func (w *world) charge(id string) bool {
 	if int32(len(w.spent())) >= w.policy.BudgetActions {
 		return false
 	}
+	if b := w.climate.Budget; b.Actions > 0 && len(w.climateNow().Spent) >= int(b.Actions) {
+		return false
+	}
 	w.charges[id] = w.now
 	return true
-}
-
-// carry evicts a replica on condition of its UID, and its owner makes a new one.
-func (w *world) carry(a Action) Result {
-	r := w.find(a.Replica)
-	if r == nil || r.UID != a.ReplicaUID || r.Deleting() {
-		return Result{Outcome: incident.Done, Reason: ReasonReplicaGone, Message: "the replica is gone"}
-	}
-	if w.answer != incident.Done {
-		return Result{Outcome: w.answer, Reason: w.reason, Message: "the platform says no"}
-	}
-	if w.lingers {
-		return Result{Outcome: incident.Done, Message: "evicted"}
-	}
-	node := r.Node
-	w.effects = append(w.effects, effect{w.now, a.RemediationID, r.UID})
-	w.remove(a.Replica)
-	if !w.noReplace {
-		n := w.add(a.Replica+"x", node, 0)
-		w.setReady(n, false)
-	}
-	return Result{Outcome: incident.Done, Message: "evicted"}
 }
 
 // captureLog gives the log of the life that the platform would give.
@@ -302,7 +294,7 @@ func (w *world) captureLog(c Capture) incident.Evidence {
 		n--
 	}
 	e.Message = "log of " + fmt.Sprintf("%s-%s-%d", c.Replica, c.Container, n)
-	e.Lines = []string{e.Message}
+	e.Lines = append([]string{e.Message}, w.lines[c.Replica]...)
 	return e
 }
 

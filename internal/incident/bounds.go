@@ -25,6 +25,10 @@ func (i *Incident) Clone() Incident {
 	out.Timeline = slices.Clone(i.Timeline)
 	out.Remediations = slices.Clone(i.Remediations)
 	out.Members = slices.Clone(i.Members)
+	if i.Forecast != nil {
+		f := *i.Forecast
+		out.Forecast = &f
+	}
 	return out
 }
 
@@ -149,6 +153,45 @@ func (i *Incident) Join(m Member) bool {
 	i.Members = append(i.Members, m)
 	i.MemberCount++
 	return true
+}
+
+// proposalMark begins each document of a proposal, with the remedy that it is for.
+const proposalMark = "--- # "
+
+// Propose adds the patch that would do what the remedy does, a YAML document of its own, or puts it in place of the one for the
+// same remedy. True if that changed anything; a patch that finds no room is left out whole.
+func (i *Incident) Propose(remedy, patch string) bool {
+	if patch == "" {
+		return false
+	}
+	var kept []string
+	for doc := range strings.SplitSeq(i.Proposal, proposalMark) {
+		if name, _, _ := strings.Cut(doc, "\n"); doc != "" && name != remedy {
+			kept = append(kept, proposalMark+doc)
+		}
+	}
+	kept = append(kept, proposalMark+remedy+"\n"+patch)
+	next := strings.Join(kept, "")
+	if len(next) > MaxProposal || samePatch(i.Proposal, next) {
+		return false
+	}
+	i.Proposal = next
+	return true
+}
+
+// samePatch reports whether two proposals differ in their comments only, which tell the cause in its newest words, or in the time
+// of a rolling restart.
+func samePatch(a, b string) bool { return bare(a) == bare(b) }
+
+func bare(proposal string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(proposal, "\n") {
+		if strings.HasPrefix(line, "#") || strings.Contains(line, "restartedAt") {
+			continue
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
 }
 
 // Say sets the last step's reason and message.
