@@ -11,6 +11,7 @@ import (
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/policy"
 	"github.com/homeostat/homeostat/platform/kube/keda"
 	"github.com/homeostat/homeostat/platform/kube/view"
 )
@@ -61,6 +62,11 @@ func (p *Platform) autoscaler(o *v1alpha1.Autoscaler) control.Autoscaler {
 		Stored:  func() hpa.History { return resumed(&o.Status, time.Now()) },
 		Target:  cluster.Ref{Kind: o.Spec.ScaleTargetRef.Kind, Namespace: o.Namespace, Name: o.Spec.ScaleTargetRef.Name},
 		Invalid: rule.invalid,
+	}
+	if value, has := o.Annotations[v1alpha1.AnnotationHealFloor]; has && a.Invalid == "" {
+		if _, err := policy.ReadHealFloor(value); err != nil {
+			a.Invalid = err.Error()
+		}
 	}
 	if a.Invalid != "" {
 		a.InvalidReason = string(control.ReasonInvalidSpec)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/healing/survey"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
@@ -19,6 +20,12 @@ import (
 	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/platform/kube/view"
 	"github.com/homeostat/homeostat/platform/kube/write"
+)
+
+// selfLabel and selfName mark the pods of this controller in its own namespace, as package view knows them too.
+const (
+	selfLabel = "app.kubernetes.io/name"
+	selfName  = "homeostat"
 )
 
 // orphanAfter is how long an incident stays active after it was last seen when its workload does not exist any more.
@@ -157,7 +164,9 @@ func (p *Platform) Expire(ctx context.Context, now time.Time) error {
 	byNamespace := map[string][]*v1alpha1.Incident{}
 	for _, o := range records[*v1alpha1.Incident](p.feeds.incidents) {
 		in := record.ReadIncident(o)
-		if in.State.Active() && !exists[workloadKey(in.Workload)] && snap.Stale < orphanAfter && now.Sub(in.LastSeenAt) > orphanAfter {
+		// What is about a node or the cluster has an end of its own, which the survey sees.
+		survived := exists[workloadKey(in.Workload)] || in.Workload.Kind == survey.KindNode || in.Workload.Kind == survey.KindCluster
+		if in.State.Active() && !survived && snap.Stale < orphanAfter && now.Sub(in.LastSeenAt) > orphanAfter {
 			errs = append(errs, p.resolveOrphan(ctx, in, now))
 			continue
 		}
@@ -248,15 +257,69 @@ func (p *Platform) Charge(ctx context.Context, pol healing.Policy, w cluster.Ref
 	return nil
 }
 
-// Carry carries out the action. An own, static or system pod was refused long before; here the last look says so again.
+// Carry carries out the action. What belongs to the cluster or to this controller was refused long before; here the last look
+// says so again.
 func (p *Platform) Carry(ctx context.Context, a healing.Action) healing.Result {
-	pod, ok := named[*view.Pod](p.feeds.pods, a.Workload.Namespace, a.Replica, nil)
-	own := a.Workload.Namespace == p.opts.SelfNamespace && a.Replica == p.opts.SelfPod
-	if own || a.Workload.Namespace == view.SystemNamespace || ok && pod.Critical {
+	if why := p.forbidden(&a); why != "" {
 		return healing.Result{
 			Outcome: incident.Failed, Reason: healing.ReasonProtected,
-			Message: fmt.Sprintf("pod %s belongs to the cluster or to this controller and is never acted on", a.Replica),
+			Message: why + " belongs to the cluster or to this controller and is never acted on",
 		}
 	}
-	return p.writer.Carry(ctx, a)
+	if t := a.Change.Target; t.Name != "" && t.Namespace != a.Workload.Namespace {
+		return healing.Result{
+			Outcome: incident.Failed, Reason: healing.ReasonProtected,
+			Message: fmt.Sprintf("%s is not in the namespace of %s and is not acted on", t, a.Workload),
+		}
+	}
+	res := p.writer.Carry(ctx, a)
+	scales := a.Remedy == incident.RemedyScaleOut || a.Remedy == incident.RemedyAbortCanary
+	if scales && a.Change.Target.Name == "" && res.Outcome == incident.Done {
+		p.scaledByRemedy(a.Workload, a.Change.ToReplicas, time.Now())
+	}
+	return res
+}
+
+// forbidden names what must not be acted on, empty where it may.
+func (p *Platform) forbidden(a *healing.Action) string {
+	ns, self := a.Workload.Namespace, p.opts.SelfNamespace
+	if a.Remedy.OnReplica() {
+		pod, ok := named[*view.Pod](p.feeds.pods, ns, a.Replica, nil)
+		if ns == view.SystemNamespace || ns == self && a.Replica == p.opts.SelfPod || ok && (pod.Critical || p.isSelf(ns, pod.Labels)) {
+			return "pod " + a.Replica
+		}
+		return ""
+	}
+	if ns == view.SystemNamespace {
+		return a.Workload.String()
+	}
+	owner, ok := named(p.feeds.owners, ns, a.Workload.Name, func(o *view.Owner) bool { return o.Kind == a.Workload.Kind })
+	if !ok || owner.Selector == nil {
+		return ""
+	}
+	if p.isSelf(ns, owner.Labels) {
+		return a.Workload.String()
+	}
+	for _, pod := range indexed[*view.Pod](p.feeds.pods, namespaceIndex, ns) {
+		if owner.Selector.Matches(labels.Set(pod.Labels)) && (pod.Critical || ns == self && pod.Name == p.opts.SelfPod) {
+			return a.Workload.String()
+		}
+	}
+	return ""
+}
+
+// isSelf reports whether a pod with the labels is one of this controller's.
+func (p *Platform) isSelf(namespace string, podLabels map[string]string) bool {
+	return namespace == p.opts.SelfNamespace && podLabels[selfLabel] == selfName
+}
+
+// scaledByRemedy notes that the number of replicas of a workload was written, so that the scaling goes on from it and takes it for
+// nobody else's.
+func (p *Platform) scaledByRemedy(w cluster.Ref, replicas int32, now time.Time) {
+	t := write.Target{APIVersion: "apps/v1", Ref: w}
+	p.scales.forget(t)
+	p.contests.wrote(workloadKey(w), replicas, now)
+	if shown, ok := p.owner(w); ok && fromView(t) {
+		p.own.scaled(w, replicas, shown.Version, now)
+	}
 }

@@ -287,11 +287,23 @@ func TestCarry(t *testing.T) {
 		message string
 		gone    bool
 	}{
-		"evicted":         {outcome: incident.Done, reason: healing.ReasonCarriedOut, message: "web-1 was evicted", gone: true},
-		"another pod":     {change: func(a *healing.Action) { a.ReplicaUID = "old" }, outcome: incident.Done, reason: healing.ReasonReplicaGone},
-		"gone":            {change: func(a *healing.Action) { a.Replica = "web-9" }, outcome: incident.Done, reason: healing.ReasonReplicaGone},
-		"no identity":     {change: func(a *healing.Action) { a.ReplicaUID = "" }, outcome: incident.Failed, reason: healing.ReasonFailed},
-		"no such remedy":  {change: func(a *healing.Action) { a.Remedy = "Dance" }, outcome: incident.Failed, reason: healing.ReasonFailed},
+		"evicted":     {outcome: incident.Done, reason: healing.ReasonCarriedOut, message: "web-1 was evicted", gone: true},
+		"another pod": {change: func(a *healing.Action) { a.ReplicaUID = "old" }, outcome: incident.Done, reason: healing.ReasonReplicaGone},
+		"gone":        {change: func(a *healing.Action) { a.Replica = "web-9" }, outcome: incident.Done, reason: healing.ReasonReplicaGone},
+		"no identity": {change: func(a *healing.Action) { a.ReplicaUID = "" }, outcome: incident.Failed, reason: healing.ReasonFailed},
+		"no such remedy": {change: func(a *healing.Action) {
+			a.Remedy, a.Workload.Name, a.Workload.UID = "Dance", "other", "d-other"
+		}, outcome: incident.Failed, reason: healing.ReasonNotSupported},
+		"critical workload": {change: func(a *healing.Action) {
+			a.Remedy, a.Workload.UID = incident.RemedyRestartWorkload, "d-web"
+		}, outcome: incident.Failed, reason: healing.ReasonProtected, message: "deployment/web"},
+		"workload of kube-system": {change: func(a *healing.Action) {
+			a.Remedy, a.Workload.Namespace = incident.RemedyRollback, "kube-system"
+		}, outcome: incident.Failed, reason: healing.ReasonProtected},
+		"object elsewhere": {change: func(a *healing.Action) {
+			a.Remedy, a.Workload.Name, a.Workload.UID = incident.RemedyAbortCanary, "other", "d-other"
+			a.Change.Target = cluster.Ref{Kind: cluster.KindService, Namespace: "other", Name: "web"}
+		}, outcome: incident.Failed, reason: healing.ReasonProtected, message: "not in the namespace"},
 		"this controller": {change: func(a *healing.Action) { a.Replica = "me" }, outcome: incident.Failed, reason: healing.ReasonProtected},
 		"critical":        {change: func(a *healing.Action) { a.Replica = "core" }, outcome: incident.Failed, reason: healing.ReasonProtected},
 		"kube-system":     {change: func(a *healing.Action) { a.Workload.Namespace = "kube-system" }, outcome: incident.Failed, reason: healing.ReasonProtected},

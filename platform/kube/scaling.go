@@ -9,9 +9,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/policy"
+	"github.com/homeostat/homeostat/internal/schedule"
 	"github.com/homeostat/homeostat/platform/kube/sources"
 	"github.com/homeostat/homeostat/platform/kube/view"
 	"github.com/homeostat/homeostat/platform/kube/write"
@@ -56,7 +59,7 @@ func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.T
 	}
 	if s.own != nil {
 		rule := p.rules.ofScaling(s.own)
-		ask.Page, obs.Floor = rule.page, rule.schedules.Floor(now)
+		ask.Page, obs.Floor = rule.page, floorOf(s.own, rule.schedules, now)
 	}
 	obs.Readings = p.sources.Read(&ask, obs.Replicas, now)
 	if known, reachable := p.opts.Store.Nodes(); known > 0 && reachable == 0 {
@@ -66,6 +69,13 @@ func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.T
 		return obs, fmt.Errorf("read the metrics of %s: %w", a.Ref, control.ErrNotYet)
 	}
 	return obs, nil
+}
+
+// floorOf returns what raises the minimum of the Autoscaler now: a schedule, or healing that scaled out for a time. An annotation
+// that cannot be read raises nothing; it makes the Autoscaler invalid.
+func floorOf(o *v1alpha1.Autoscaler, set schedule.Set, now time.Time) *hpa.Floor {
+	healed, _ := policy.ReadHealFloor(o.Annotations[v1alpha1.AnnotationHealFloor])
+	return policy.HigherFloor(set.Floor(now), healed.Floor(now))
 }
 
 // scaled is a target as it is now.

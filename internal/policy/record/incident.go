@@ -9,13 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/healing/survey"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/metrics"
 )
 
 // Incident returns the object that stores the incident, with its labels; the incident's Version is the resourceVersion
-// to compare with. The workload's namespace is the object's: an incident is stored beside its workload. An object above
+// to compare with. The workload's namespace is the object's: an incident is stored beside its workload; what a node and the cluster
+// are about is in the controller's own, and they have none. An object above
 // MaxBytes is made smaller: the oldest lines of the longest logs go first.
 func Incident(in *incident.Incident) *v1alpha1.Incident {
 	o := &v1alpha1.Incident{
@@ -64,7 +66,7 @@ func ReadIncident(o *v1alpha1.Incident) incident.Incident {
 		Namespace:    o.Namespace,
 		Name:         o.Name,
 		Version:      o.ResourceVersion,
-		Workload:     cluster.Ref{Kind: s.Workload.Kind, Namespace: o.Namespace, Name: s.Workload.Name, UID: s.Workload.UID},
+		Workload:     workloadOf(o),
 		Kind:         incident.Kind(s.Finding),
 		State:        incident.State(s.State),
 		Policy:       s.Policy,
@@ -92,6 +94,16 @@ func ReadIncident(o *v1alpha1.Incident) incident.Incident {
 		Root: s.Root, Members: each(s.Members, toMember), MemberCount: s.MemberCount,
 		Forecast: toForecast(s.Forecast), Proposal: s.Proposal,
 	}
+}
+
+// workloadOf returns what the incident is about.
+func workloadOf(o *v1alpha1.Incident) cluster.Ref {
+	w := &o.Status.Workload
+	ref := cluster.Ref{Kind: w.Kind, Namespace: o.Namespace, Name: w.Name, UID: w.UID}
+	if ref.Kind == survey.KindNode || ref.Kind == survey.KindCluster {
+		ref.Namespace = ""
+	}
+	return ref
 }
 
 // IncidentLabels returns the labels of an incident about that workload with that finding.

@@ -194,6 +194,17 @@ func note(set map[string]bool, path string, v reflect.Value) {
 	}
 }
 
+// What is about a node is compared by a reference without a namespace.
+func TestANodeHasNoNamespace(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"Node", "Cluster"} {
+		want := incident.Incident{Namespace: "homeostat-system", Name: "x", Workload: cluster.Ref{Kind: kind, Name: "one"}}
+		if got := ReadIncident(Incident(&want)); !got.Workload.Same(want.Workload) || got.Namespace != want.Namespace {
+			t.Errorf("%s is read as %+v", kind, got.Workload)
+		}
+	}
+}
+
 func TestTimesAreKeptToTheMicrosecond(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.FixedZone("CET", 3600))

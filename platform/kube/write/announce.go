@@ -8,6 +8,7 @@ import (
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/healing/survey"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -48,7 +49,7 @@ func apiVersionOf(kind string) string {
 		return "apps/v1"
 	case cluster.KindJob, "CronJob":
 		return "batch/v1"
-	case cluster.KindPod:
+	case cluster.KindPod, survey.KindNode:
 		return "v1"
 	default:
 		return ""

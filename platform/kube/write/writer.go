@@ -1,7 +1,7 @@
 package write
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"sync"
 
@@ -11,6 +11,8 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/homeostat/homeostat/api/client"
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/platform/kube/write/remedy"
 )
 
 // Options are the clients that a Writer writes with; all are required.
@@ -31,6 +33,7 @@ type Writer struct {
 	scales scale.ScalesGetter
 	mapper meta.RESTMapper
 	events record.EventRecorder
+	remedy *remedy.Surgeon
 
 	mu       sync.Mutex
 	reported map[string]reported       // by namespace/name of the Autoscaler
@@ -47,9 +50,12 @@ func New(o Options) (*Writer, error) {
 		}
 	}
 	return &Writer{
-		core: o.Core, own: o.Own, scales: o.Scales, mapper: o.Mapper, events: o.Events, reported: map[string]reported{}, natives: map[string]reportedNative{},
+		core: o.Core, own: o.Own, scales: o.Scales, mapper: o.Mapper, events: o.Events, remedy: remedy.New(o.Core, o.Own),
+		reported: map[string]reported{}, natives: map[string]reportedNative{},
 	}, nil
 }
 
-// errNoIdentity says that a write would not be guarded.
-var errNoIdentity = errors.New("the replica's UID is not known, so that another pod of its name could be hit")
+// Carry carries out the action, or with DryRun asks the API server whether it would. It is safe to call again. See package remedy.
+func (w *Writer) Carry(ctx context.Context, a healing.Action) healing.Result {
+	return w.remedy.Carry(ctx, a)
+}
