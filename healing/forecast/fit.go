@@ -24,21 +24,19 @@ type Fit struct {
 	Lowest, Highest float64
 
 	meanLoad float64
+	rises    bool    // load does, with time
+	first    float64 // time of the first point, in seconds
 }
 
 // sums are centered moments of time (seconds), load (thousandths of a core) and memory (bytes).
 type sums struct {
-	n                            int
-	t, l, y                      float64 // means
-	tt, ll, yy, tl, ty, ly       float64
-	first, last, lowest, highest float64
+	n                      int
+	t, l, y                float64 // means
+	tt, ll, yy, tl, ty, ly float64
 }
 
 // add is Welford's update, which loses no digits to the size of the values.
 func (s *sums) add(t, l, y float64) {
-	if s.n == 0 {
-		s.first, s.lowest, s.highest = t, y, y
-	}
 	s.n++
 	n := float64(s.n)
 	dt, dl, dy := t-s.t, l-s.l, y-s.y
@@ -49,7 +47,6 @@ func (s *sums) add(t, l, y float64) {
 	s.tl += dt * (l - s.l)
 	s.ty += dt * (y - s.y)
 	s.ly += dl * (y - s.y)
-	s.last, s.lowest, s.highest = t, min(s.lowest, y), max(s.highest, y)
 }
 
 // Regress fits the points from one time to another, both included, that have memory and load; memory is the resident memory,
@@ -60,33 +57,50 @@ func Regress(points []metrics.TrendPoint, from, to time.Time) (Fit, bool) {
 	for i := range points {
 		resident = resident || points[i].ResidentBytes >= 0
 	}
-	var s sums
-	var last time.Time
-	for i := range points {
-		p := &points[i]
-		bytes := p.MemoryBytes
-		if resident {
-			bytes = p.ResidentBytes
-		}
-		if bytes < 0 || p.CPUMilli < 0 || p.At.Before(from) || p.At.After(to) || !last.IsZero() && !p.At.After(last) {
-			continue
-		}
-		last = p.At
-		s.add(p.At.Sub(from).Seconds(), float64(p.CPUMilli), float64(bytes))
-	}
-	return s.fit()
+	h := history{points: points, from: from, to: to, workingSet: !resident}
+	return h.regress()
 }
 
-// leastPoints of a fit.
-const leastPoints = 8
+const (
+	// leastPoints of a fit.
+	leastPoints = 8
+	// mostTogether are how many points are averaged for a fit at most, and leastGroups how many averages there shall be. The CPU
+	// of half a minute is noisy, and noise in a regressor makes its coefficient too small (regression dilution), so that time
+	// would seem to explain what load does.
+	mostTogether = 6
+	leastGroups  = 12
+)
+
+// regress fits averages of neighboring points.
+func (h *history) regress() (Fit, bool) {
+	n, lowest, highest := 0, math.Inf(1), math.Inf(-1)
+	var first, last float64
+	h.each(func(t, _, memory float64) {
+		if n == 0 {
+			first = t
+		}
+		n, last, lowest, highest = n+1, t, min(lowest, memory), max(highest, memory)
+	})
+	together := min(max(n/leastGroups, 1), mostTogether)
+	var all, group sums
+	h.each(func(t, load, memory float64) {
+		if group.add(t, load, memory); group.n == together {
+			all.add(group.t, group.l, group.y)
+			group = sums{}
+		}
+	})
+	f, ok := all.fit()
+	f.Points, f.Lowest, f.Highest = n, lowest, highest
+	f.first, f.Span = first, time.Duration((last-first)*float64(time.Second))
+	return f, ok
+}
 
 func (s *sums) fit() (Fit, bool) {
 	if s.n < leastPoints || !(s.tt > 0) {
 		return Fit{}, false
 	}
 	f := Fit{
-		Points: s.n, Span: time.Duration((s.last - s.first) * float64(time.Second)), Lowest: s.lowest, Highest: s.highest,
-		ByLoad: share(s.ly, s.ll, s.yy), ByTime: share(s.ty, s.tt, s.yy), LoadByTime: share(s.tl, s.tt, s.ll), meanLoad: s.l,
+		ByLoad: share(s.ly, s.ll, s.yy), ByTime: share(s.ty, s.tt, s.yy), LoadByTime: share(s.tl, s.tt, s.ll), meanLoad: s.l, rises: s.tl > 0,
 	}
 	// Load is a regressor where it varies at all and not as time does; memory that falls with load is no effect of it.
 	if det := s.tt*s.ll - s.tl*s.tl; det > s.tt*s.ll*1e-6 && s.ll > s.l*s.l*float64(s.n)*1e-8 {

@@ -75,14 +75,17 @@ func Memory(points []metrics.TrendPoint, startedAt time.Time, limit int64, p Pol
 	switch {
 	case h.recent < float64(limit)*float64(p.MinPercent)/100:
 		return f, FarFromLimit, false
-	case h.fit.LoadByTime > mostLoadByTime:
+	case h.fit.rises && h.fit.LoadByTime > mostLoadByTime:
 		return f, LoadGrows, false
 	}
 	if why := judge(&b, &l); why != "" {
 		return f, why, false
 	}
 	e := estimate(&b, &l, float64(limit), h.origin(now))
-	if !(e.remaining < p.Horizon.Seconds()) {
+	switch {
+	case e.slows && !(e.bent < p.Horizon.Seconds()):
+		return f, SlowsDown, false
+	case !(e.remaining < p.Horizon.Seconds()):
 		return f, FarAhead, false
 	}
 	return incident.Forecast{
@@ -95,13 +98,25 @@ func Memory(points []metrics.TrendPoint, startedAt time.Time, limit int64, p Pol
 type history struct {
 	points   []metrics.TrendPoint
 	from, to time.Time
+	// workingSet takes that for the memory.
+	workingSet bool
 
 	fit    Fit
-	first  time.Time
 	last   time.Time
 	newest int64
 	// recent is the highest reading of the newest bin.
 	recent float64
+}
+
+// memory of a point that counts, negative for one that does not.
+func (h *history) memory(p *metrics.TrendPoint) int64 {
+	if p.At.Before(h.from) || p.At.After(h.to) {
+		return metrics.NotKnown
+	}
+	if h.workingSet {
+		return p.MemoryBytes
+	}
+	return p.ResidentBytes
 }
 
 // each calls with each point that counts: seconds since the warm-up, load and memory.
@@ -109,11 +124,12 @@ func (h *history) each(do func(t, load, memory float64)) {
 	var last time.Time
 	for i := range h.points {
 		p := &h.points[i]
-		if p.ResidentBytes < 0 || p.CPUMilli < 0 || p.At.Before(h.from) || p.At.After(h.to) || !last.IsZero() && !p.At.After(last) {
+		bytes := h.memory(p)
+		if bytes < 0 || p.CPUMilli < 0 || !last.IsZero() && !p.At.After(last) {
 			continue
 		}
 		last = p.At
-		do(h.origin(p.At), float64(p.CPUMilli), float64(p.ResidentBytes))
+		do(h.origin(p.At), float64(p.CPUMilli), float64(bytes))
 	}
 }
 
@@ -124,7 +140,7 @@ func (h *history) read(minSpan time.Duration) string {
 	known, loads := 0, 0
 	for i := range h.points {
 		p := &h.points[i]
-		if p.ResidentBytes < 0 || p.At.Before(h.from) || p.At.After(h.to) {
+		if h.memory(p) < 0 {
 			continue
 		}
 		if known++; p.CPUMilli >= 0 {
@@ -134,9 +150,7 @@ func (h *history) read(minSpan time.Duration) string {
 			h.last, h.newest = p.At, p.ResidentBytes
 		}
 	}
-	var s sums
-	h.each(s.add)
-	fit, ok := s.fit()
+	fit, ok := h.regress()
 	switch {
 	case known > 0 && loads*2 < known:
 		return NoLoad
@@ -145,15 +159,16 @@ func (h *history) read(minSpan time.Duration) string {
 	case h.to.Sub(h.last) > oldAfter:
 		return OldHistory
 	}
-	h.fit = fit
-	h.first = h.from.Add(seconds(s.first))
+	if h.fit = fit; !fit.rises && fit.LoadByTime > mostLoadByTime {
+		h.fit.PerMilli = 0 // what load takes away as it falls cannot be told either, and would be growth that is not there
+	}
 	return ""
 }
 
 // place returns the bin of a time.
 func (h *history) place(t float64) int {
 	span := h.fit.Span.Seconds()
-	return min(max(int((t-h.origin(h.first))/span*maxBins), 0), maxBins-1)
+	return min(max(int((t-h.fit.first)/span*maxBins), 0), maxBins-1)
 }
 
 // floor fills the bins with the lowest readings, each corrected for its load.
@@ -213,6 +228,9 @@ func student(n int) float64 { return z90 * (1 + 1.5/max(1, float64(n-2))) }
 // eta is the seconds until the limit, and their interval; latest is infinite where it is open.
 type eta struct {
 	remaining, earliest, latest float64
+	// slows is true where the floor seems to be bent down, bent is then the time by that bend.
+	slows bool
+	bent  float64
 }
 
 // estimate returns when the line, or the curve where the floor is surely bent, and the usual height above it meet the limit.
@@ -235,6 +253,7 @@ func estimate(b *bins, l *line, limit, now float64) eta {
 		if d.certain > surelyBent {
 			e.remaining = bent
 		}
+		e.slows, e.bent = d.certain < 0, bent
 		e.earliest = min(e.earliest, bent-level/(l.slope+q*l.slopeError()))
 		e.latest = max(e.latest, bent)
 	}
