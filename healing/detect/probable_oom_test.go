@@ -60,6 +60,10 @@ func TestProbableOOM(t *testing.T) {
 			replica: pod(terminated(dead(137, "Error")), func(r *cluster.Replica, _ *cluster.Container) { r.Disruption = "TerminationByKubelet" }),
 		},
 		{
+			name: "ended with its replica, which lost the condition", memory: high,
+			replica: pod(terminated(dead(137, "Error")), func(r *cluster.Replica, _ *cluster.Container) { r.Reason, r.Phase = "Shutdown", cluster.PhaseFailed }),
+		},
+		{
 			name: "deleted", memory: high,
 			replica: pod(terminated(dead(137, "Error")), func(r *cluster.Replica, _ *cluster.Container) { r.DeletedAt = ago(time.Minute) }),
 		},

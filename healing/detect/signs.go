@@ -51,7 +51,8 @@ func unclaimedKill(s *subject, d *death) bool {
 		reasonStartError, reasonCannotRun, "DeadlineExceeded":
 		return false
 	}
-	return d.ExitCode == exitKill && s.replica.Disruption == "" && killerEvent(s, d) == nil
+	whole := s.replica.Disruption != "" || s.replica.Reason != "" // Evicted, Shutdown, NodeLost: the replica was ended, not the container
+	return d.ExitCode == exitKill && !whole && killerEvent(s, d) == nil
 }
 
 // killerEvent returns an event about the replica that says who else may have killed the container in that life, nil for none.
