@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -63,6 +64,53 @@ func TestPodRecords(t *testing.T) {
 				t.Errorf("record (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestPodRecordTellsWhatElseKeepsAPodFromServing(t *testing.T) {
+	at := metav1.NewTime(noon.Add(-time.Minute))
+	p := runningPod("web")
+	p.Finalizers, p.DeletionTimestamp, p.DeletionGracePeriodSeconds = []string{"example.dev/drain"}, new(metav1.NewTime(noon)), new(int64(45))
+	p.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.dev/balancer"}}
+	p.Spec.RestartPolicy = corev1.RestartPolicyAlways
+	p.Spec.Containers[0].LivenessProbe, p.Spec.Containers[0].StartupProbe = &corev1.Probe{}, &corev1.Probe{}
+	p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "plain"})
+	p.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ReadinessGatesNotReady"},
+		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated},
+		{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI", Message: "drained", LastTransitionTime: at},
+		{Type: "example.dev/balancer", Status: corev1.ConditionFalse, Reason: "NotRegistered", Message: "target unknown", LastTransitionTime: at},
+		{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse},
+		{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: "Infeasible", Message: "node has 2Gi"},
+	}
+	got := NewRecords().Pod(p).Replica
+	for _, c := range []struct {
+		what      string
+		got, want any
+	}{
+		{"gates", got.Gates, []string{"example.dev/balancer"}},
+		{"scheduling gated", got.SchedulingGated, true},
+		{"unschedulable", got.Unschedulable, false},
+		{"disruption", got.Disruption + ": " + got.DisruptionMessage, "EvictionByEvictionAPI: drained"},
+		{"disruption since", got.DisruptionSince, at.UTC()},
+		{"grace", got.GraceSeconds, int64(45)},
+		{"finalizers", got.Finalizers, []string{"example.dev/drain"}},
+		{"deleted at", got.DeletedAt, noon.Add(-45 * time.Second)},
+		{"restarts always", got.RestartsAlways, true},
+		{"probes", []bool{got.Containers[0].LivenessProbe, got.Containers[0].StartupProbe, got.Containers[1].LivenessProbe, got.Containers[1].StartupProbe}, []bool{true, true, false, false}},
+		{"conditions", got.Conditions, []cluster.Condition{
+			{Type: "example.dev/balancer", Status: "False", Reason: "NotRegistered", Message: "target unknown", Since: at.UTC()},
+			{Type: "PodReadyToStartContainers", Status: "False"},
+			{Type: "PodResizePending", Status: "True", Reason: "Infeasible", Message: "node has 2Gi"},
+		}},
+	} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.what, diff)
+		}
+	}
+	p.Spec.RestartPolicy, p.DeletionGracePeriodSeconds, p.Spec.TerminationGracePeriodSeconds = corev1.RestartPolicyNever, nil, new(int64(7))
+	if got := NewRecords().Pod(p).Replica; got.RestartsAlways || got.GraceSeconds != 7 {
+		t.Errorf("restarts always %v, grace %d", got.RestartsAlways, got.GraceSeconds)
 	}
 }
 

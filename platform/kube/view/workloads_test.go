@@ -83,6 +83,16 @@ func sources(tb testing.TB, objects ...any) Sources {
 			s.Pods = append(s.Pods, r)
 		case *Owner:
 			s.Owners = append(s.Owners, r)
+		case *History:
+			s.History = append(s.History, r)
+		case *Node:
+			s.Nodes = append(s.Nodes, r)
+		case *Service:
+			s.Services = append(s.Services, r)
+		case *Slice:
+			s.Slices = append(s.Slices, r)
+		case *Budget:
+			s.Budgets = append(s.Budgets, r)
 		default:
 			tb.Fatalf("no record of %T", o)
 		}
@@ -275,6 +285,15 @@ func TestOOMCountsAndEventsAreAttachedToCopies(t *testing.T) {
 	}
 	if len(r.Events) != 1 || r.Events[0].Reason != "BackOff" || r.Events[0].Count != 3 {
 		t.Errorf("events are %+v", r.Events)
+	}
+	s.OOM = nil
+	s.Pods[0].Replica.Containers[0].CPULimitMilli = 500
+	s.Throttled = func(_, pod, container string) (float64, bool) { return 40, pod == "bare" && container == "web" }
+	if c := Workloads(s, noon)[0].Replicas[0].Containers[0]; !c.ThrottledKnown || c.ThrottledPercent != 40 || c.OOMEventsKnown {
+		t.Errorf("container is %+v, want how much it is throttled", c)
+	}
+	if c := s.Pods[0].Replica.Containers[0]; c.ThrottledKnown {
+		t.Error("the shared record was changed")
 	}
 	if s.Pods[0].Replica.Containers[0].OOMEventsKnown || s.Pods[0].Replica.Events != nil {
 		t.Error("the shared record was changed")
