@@ -50,6 +50,23 @@ func Tail(raw []byte, maxLines, maxBytes int) []string {
 	return out
 }
 
+// maxWhole bounds one line of Clean, in bytes: a structured line that is cut cannot be read any more.
+const maxWhole = 16 << 10
+
+// Clean returns the lines as Tail would, but all of them and none cut below 16 KiB: for looking at, not for keeping.
+func Clean(lines []Line) []Line {
+	texts := make([]string, len(lines))
+	for i, l := range lines {
+		texts[i] = clean(l.Text)
+	}
+	maskKeys(texts)
+	out := make([]Line, len(lines))
+	for i, l := range lines {
+		out[i] = Line{At: l.At, Text: cut(Mask(texts[i]), maxWhole)}
+	}
+	return out
+}
+
 // clean makes one line safe to keep and to print.
 func clean(line string) string {
 	line = strings.ToValidUTF8(strings.TrimRight(line, "\r"), "\uFFFD")

@@ -35,6 +35,11 @@ func TestTail(t *testing.T) {
 			"MIIEowIBAAKCAQEAabcdef\nMIIEowIBAAKCAQEAabcdef\n-----END PRIVATE KEY-----\nend", 2, 100,
 			[]string{"***", "end"},
 		},
+		"the middle of a private key": {
+			strings.Repeat("MIIEowIBAAKCAQEAMIIEowIBAAKCAQEAMIIEowIBAAKCAQEAMIIEowIBAAKCAQEA\n", 3) + "AAKCAQEAMIIEowIBAA==\npanic", 9, 100,
+			[]string{"***", "***", "***", "***", "panic"},
+		},
+		"a PGP key": {"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----\nend", 9, 100, []string{"***", "***", "***", "***", "***", "end"}},
 		"private key without its end": {
 			"x\n-----BEGIN PRIVATE KEY-----\nMIIEowIBAAKCAQEAabcdef\npanic", 9, 100,
 			[]string{"x", "***", "***", "panic"},
@@ -45,31 +50,6 @@ func TestTail(t *testing.T) {
 				t.Errorf("Tail (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestMask(t *testing.T) {
-	for in, want := range map[string]string{
-		"nothing to see: 5 tokens left":                                "nothing to see: 5 tokens left",
-		"connect postgres://app:s3cr3t/x@db:5432/prod":                 "connect postgres://app:***@db:5432/prod",
-		"GET https://host:8443/path":                                   "GET https://host:8443/path",
-		"redis://:hunter2@cache:6379/0":                                "redis://:***@cache:6379/0",
-		"Authorization: Bearer abcdefghijk":                            "Authorization: Bearer ***",
-		`{"authorization":"Basic dXNlcjpwYXNz"}`:                       `{"authorization":"Basic ***"}`,
-		`{"db_password":"p\"w","user":"x"}`:                            `{"db_password":"***","user":"x"}`,
-		`msg="{\"api_key\":\"k1234\",\"n\":1}"`:                        `msg="{\"api_key\":\"***\",\"n\":1}"`,
-		"PASSWORD=hunter2 HOST=db":                                     "PASSWORD=*** HOST=db",
-		"GET /login?token=abc123&user=me":                              "GET /login?token=***&user=me",
-		"client-secret: 'a b c'":                                       "client-secret: '***'",
-		"jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.sig_":            "jwt ***",
-		"key AKIAIOSFODNN7EXAMPLE used":                                "key *** used",
-		"push with ghp_abcdefghijklmnopqrstuvwxyz0123":                 "push with ***",
-		"-----BEGIN PRIVATE KEY-----MII-----END PRIVATE KEY----- then": "*** then",
-		"OOM: allocated 256 MiB":                                       "OOM: allocated 256 MiB",
-	} {
-		if got := Mask(in); got != want {
-			t.Errorf("Mask(%q) = %q, want %q", in, got, want)
-		}
 	}
 }
 
@@ -90,24 +70,6 @@ func FuzzTail(f *testing.F) {
 		}
 		if len(got) > max(lines, 0) || total > max(size, 0) {
 			t.Fatalf("%d lines and %d bytes, allowed %d and %d", len(got), total, lines, size)
-		}
-	})
-}
-
-func FuzzMask(f *testing.F) {
-	f.Add("user", "hunter2")
-	f.Fuzz(func(t *testing.T, user, secret string) {
-		if len(secret) < 6 || strings.ContainsFunc(user+secret, func(r rune) bool {
-			return r < '0' || r > 'z' || (r > '9' && r < 'A') || (r > 'Z' && r < 'a')
-		}) {
-			t.Skip()
-		}
-		for _, line := range []string{
-			"https://" + user + ":" + secret + "@host/", "password=" + secret, `{"token": "` + secret + `"}`,
-		} {
-			if strings.Contains(strings.TrimPrefix(Mask(line), "https://"+user), secret) && !strings.Contains("password=***{token:host/", secret) {
-				t.Fatalf("Mask(%q) = %q", line, Mask(line))
-			}
 		}
 	})
 }
