@@ -19,6 +19,7 @@ func TestDisrupted(t *testing.T) {
 	check(t, []row{
 		{name: "the eviction API", replica: pod(leaving, by("EvictionByEvictionAPI", "Eviction API: evicting")), want: news, says: []string{"through the eviction API, as a drain"}, confidence: 95},
 		{name: "a drain", replica: pod(leaving, by("EvictionByEvictionAPI", "")), nodes: node("True", true), want: news, says: []string{"node n1 is cordoned", "probably being drained"}},
+		{name: "no drain", replica: pod(leaving, by("EvictionByEvictionAPI", "")), nodes: node("True", false), want: news, says: []string{"a descheduler or a person"}},
 		{
 			name: "preemption", replica: pod(leaving, by("PreemptionByScheduler", "my-scheduler: preempting to accommodate a higher priority pod")),
 			want: news, says: []string{"preempted by my-scheduler", "higher priority"},

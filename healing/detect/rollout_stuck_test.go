@@ -51,6 +51,14 @@ func TestRolloutStuck(t *testing.T) {
 		},
 		{name: "paused", workload: owner(late, withReplicas(slow), func(w *cluster.Workload) { w.Paused = true })},
 		{name: "progressing", workload: owner(condition("Progressing", "True", "ReplicaSetUpdated", "", time.Hour), withReplicas(slow))},
+		{name: "its first try failed", workload: owner(condition("Progressing", "False", "FailedCreate", "", time.Hour), withReplicas(slow))},
+		{name: "late, and it goes on", workload: owner(condition("Progressing", "True", "ProgressDeadlineExceeded", "", time.Hour), withReplicas(slow))},
+		{
+			name: "what the container lives through explains nothing", want: []string{"ChildOOM web-7c9", "RolloutStuck - active"},
+			workload: owner(late, withReplicas(pod(ofRevision("r2"), young, func(_ *cluster.Replica, c *cluster.Container) {
+				c.OOMEvents, c.OOMEventsKnown, c.LastOOMEvent = 1, true, ago(time.Minute)
+			}))),
+		},
 		{name: "not progressing for another reason", workload: owner(condition("Progressing", "Unknown", "DeploymentPaused", "", time.Hour), withReplicas(slow))},
 		{name: "a bare pod", workload: owner(late, withReplicas(slow), ofKind(cluster.KindPod))},
 		{
