@@ -83,7 +83,16 @@ kubelet_threshold() {
   lab stop "kubelet-$1" >/dev/null && lab start "kubelet-$1" >/dev/null
 }
 
-# kubelet_restore NODE: ends what kubelet_threshold did.
+# kubelet_soft_threshold NODE SIGNAL VALUE: the same with a soft threshold, which takes nothing from what pods may have.
+kubelet_soft_threshold() {
+  local file
+  file=$(lab_file etc "kubelet-$1.yaml")
+  cp -n "$file" "$file.before" || true
+  printf 'evictionSoft: {%s: "%s"}\nevictionSoftGracePeriod: {%s: 2s}\nevictionMaxPodGracePeriod: 1\n' "$2" "$3" "$2" >>"$file"
+  lab stop "kubelet-$1" >/dev/null && lab start "kubelet-$1" >/dev/null
+}
+
+# kubelet_restore NODE: ends what these did.
 kubelet_restore() {
   local file
   file=$(lab_file etc "kubelet-$1.yaml")

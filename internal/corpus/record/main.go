@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -101,13 +102,16 @@ func (o *options) label(variants []*corpus.Variant) error {
 	for _, v := range variants {
 		path := filepath.Join(o.folder, "recordings", v.Kind, v.Name+".jsonl.gz")
 		rec, err := corpus.Read(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		label := v.Label(time.Time{})
 		label.Began = rec.Label.Began
 		rec.Lines[len(rec.Lines)-1].Label = &label
-		if err := save(path, rec.Lines); err != nil {
+		if err := save(path, withoutStrays(rec.Lines)); err != nil {
 			return err
 		}
 	}

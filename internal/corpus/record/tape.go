@@ -20,6 +20,7 @@ import (
 const (
 	logLines   = 40
 	logTimeout = 10 * time.Second
+	uidLength  = 36
 )
 
 // tape is one recording on its way.
@@ -126,7 +127,32 @@ func (t *tape) save(folder string, applied time.Time) (path string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	path = filepath.Join(folder, "recordings", t.variant.Kind, t.variant.Name+".jsonl.gz")
-	return path, save(path, t.lines)
+	return path, save(path, withoutStrays(t.lines))
+}
+
+// withoutStrays leaves out the events about objects that were never seen: components send events late, also those of an earlier
+// recording in a namespace of the same name.
+func withoutStrays(lines []corpus.Line) []corpus.Line {
+	type meta struct {
+		Metadata, InvolvedObject struct{ UID string }
+	}
+	seen := map[string]bool{}
+	read := make([]meta, len(lines))
+	for i := range lines {
+		if len(lines[i].Object) > 0 && json.Unmarshal(lines[i].Object, &read[i]) == nil {
+			seen[read[i].Metadata.UID] = true
+		}
+	}
+	out := make([]corpus.Line, 0, len(lines))
+	for i := range lines {
+		about := read[i].InvolvedObject.UID
+		// A kubelet gives the name of its node for the UID.
+		if lines[i].Kind == "Event" && len(about) == uidLength && !seen[about] {
+			continue
+		}
+		out = append(out, lines[i])
+	}
+	return out
 }
 
 func typed(o *unstructured.Unstructured) (*corev1.Pod, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -35,6 +36,22 @@ func TestUsagesAreReadForEachLife(t *testing.T) {
 		},
 	}
 	if d := cmp.Diff(want, usages([]byte(page))); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestEventsAboutWhatWasNeverSeenAreLeftOut(t *testing.T) {
+	const own, other = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+	line := func(kind, text string) corpus.Line { return corpus.Line{Kind: kind, Object: json.RawMessage(text)} }
+	lines := []corpus.Line{
+		line("Event", `{"involvedObject":{"uid":"`+own+`"}}`), // before its object
+		line("Pod", `{"metadata":{"uid":"`+own+`"}}`),
+		line("Event", `{"involvedObject":{"uid":"`+other+`"}}`),
+		line("Event", `{"involvedObject":{"uid":"node2"}}`),
+		{Kind: corpus.KindLabel, Label: &corpus.Label{}},
+	}
+	want := []corpus.Line{lines[0], lines[1], lines[3], lines[4]}
+	if d := cmp.Diff(want, withoutStrays(lines)); d != "" {
 		t.Error(d)
 	}
 }

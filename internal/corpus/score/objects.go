@@ -150,10 +150,11 @@ func (o *objects) remove(uid string) {
 func (o *objects) measure(u *corpus.Usage, at time.Time) {
 	key := metrics.Key{Namespace: u.Namespace, Pod: u.Pod, Container: u.Container}
 	if !u.SampledAt.IsZero() && u.WorkingSet > 0 {
+		// The resident memory first: a step of the trend is made with what is known by then.
+		o.store.AddResident(key, u.Life, u.SampledAt, u.RSS)
 		o.store.Add(key, u.Node, metrics.Sample{
 			At: u.SampledAt, CPUSeconds: u.CPUSeconds, MemoryBytes: u.WorkingSet, Start: u.StartedAt,
 		})
-		o.store.AddResident(key, u.Life, u.SampledAt, u.RSS)
 	}
 	o.store.AddOOMEvents(key, u.Life, at.Truncate(time.Second), float64(u.OOMEvents))
 	if u.CFSPeriods > 0 {

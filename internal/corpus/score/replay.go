@@ -36,8 +36,9 @@ func Policy() healing.Policy {
 	return p
 }
 
-// trendStep of the replays' store: a recording of minutes has as many steps as an installation has in an hour.
-const trendStep = 5 * time.Second
+// trendStep of the replays' store: in a recording of minutes, with a sample each 5 to 10 s, a trend has about as many points as in
+// an installation in half an hour.
+const trendStep = 10 * time.Second
 
 // Replay feeds the recording to the healing loop: in every recorded second the objects are brought up to date, and one pass
 // is made and carried out.
