@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"context"
 	"time"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
@@ -26,21 +25,12 @@ func (p *Platform) Trend(namespace string) healing.TrendView {
 func (p *Platform) AllIncidents() []incident.Incident {
 	now := time.Now()
 	var out []incident.Incident
-	for _, o := range records[*v1alpha1.Incident](p.feeds.incidents) {
-		o = p.own.incident(o.Namespace, o.Name, o, now)
+	for _, o := range p.own.allIncidents(records[*v1alpha1.Incident](p.feeds.incidents), now) {
 		if in := record.ReadIncident(o); in.State.Active() || now.Sub(in.ResolvedAt) < recent {
 			out = append(out, in)
 		}
 	}
 	return out
-}
-
-// ClusterSpent returns the times of the actions charged to the budget of the cluster.
-func (p *Platform) ClusterSpent() []time.Time { return nil }
-
-// ChargeCluster takes one action from the budget of the cluster.
-func (p *Platform) ChargeCluster(context.Context, healing.ClusterBudget, string, time.Time) error {
-	return nil
 }
 
 // Home returns the controller's own namespace.

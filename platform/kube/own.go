@@ -98,6 +98,28 @@ func (o *ownWrites) incidentsOf(shown []*v1alpha1.Incident, w cluster.Ref, now t
 	return out
 }
 
+// allIncidents lays the own writes over all that the informer shows. The result must not be changed.
+func (o *ownWrites) allIncidents(shown []*v1alpha1.Incident, now time.Time) []*v1alpha1.Incident {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := make([]*v1alpha1.Incident, 0, len(shown))
+	seen := make(map[string]bool, len(shown))
+	for _, in := range shown {
+		key := in.Namespace + "/" + in.Name
+		seen[key] = true
+		if own, ok := over(o.incidents, key, in.ResourceVersion, now); ok {
+			in = own
+		}
+		out = append(out, in)
+	}
+	for key, own := range o.incidents {
+		if in, ok := own.Over("", now); ok && !seen[key] {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
 // incident returns the newest known version of an incident; shown is what the informer shows, nil for nothing.
 func (o *ownWrites) incident(namespace, name string, shown *v1alpha1.Incident, now time.Time) *v1alpha1.Incident {
 	o.mu.Lock()

@@ -45,6 +45,7 @@ type Platform struct {
 	writer  *write.Writer
 	logs    *podlog.Capturer
 	changed *signal
+	budget  clusterBudget
 	own     *ownWrites
 	rules   *rules
 	scales  *scaleCache
@@ -135,6 +136,7 @@ func (p *Platform) Start(ctx context.Context) error {
 	first := make(chan struct{})
 	p.running.Go(func() { p.served.run(run, first) })
 	p.running.Go(func() { p.keda.Run(run) })
+	p.running.Go(func() { p.followBudget(run) })
 	p.running.Go(func() { p.sources.Run(run) })
 	p.running.Go(func() {
 		p.contact.probe(run, p.clients.ask, func(err error) {

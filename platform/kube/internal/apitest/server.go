@@ -78,6 +78,7 @@ func kinds() []kind {
 		{"/api/v1", "pods", "Pod", true, false},
 		{"/api/v1", "nodes", "Node", false, false},
 		{"/api/v1", "events", "Event", true, false},
+		{"/api/v1", "configmaps", "ConfigMap", true, false},
 		{"/api/v1", "services", "Service", true, false},
 		{"/apis/discovery.k8s.io/v1", "endpointslices", "EndpointSlice", true, false},
 		{"/apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", true, false},
