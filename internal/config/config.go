@@ -105,7 +105,31 @@ type Healing struct {
 	// KeepIncidents is how long a resolved incident is kept; 1m to 720h. Default 24h.
 	KeepIncidents Duration `yaml:"keepIncidents"`
 	// MaxIncidents resolved per namespace; 1 to 1000. Default 50.
-	MaxIncidents int `yaml:"maxIncidents"`
+	MaxIncidents  int           `yaml:"maxIncidents"`
+	ClusterBudget ClusterBudget `yaml:"clusterBudget"`
+	Breaker       Breaker       `yaml:"breaker"`
+}
+
+// ClusterBudget bounds the actions of the healing engine on all workloads together; each HealingPolicy bounds those on each of its
+// workloads beside. It is stored in the ConfigMap homeostat-budget of the controller's namespace.
+type ClusterBudget struct {
+	Actions int      `yaml:"actions"` // in a period; 1 to 1000. Default 10.
+	Period  Duration `yaml:"period"`  // 1m to 168h. Default 1h.
+}
+
+// Breaker says how much must fail at once until the healing engine acts on nothing: what takes the whole cluster down is not mended
+// workload by workload. While it is open there is an incident of kind Storm.
+type Breaker struct {
+	// SharePercent of the watched workloads: if more of them, and at least AtLeast, open an incident Within, that is a storm. 1 to
+	// 100; at 100 never. Default 20.
+	SharePercent int `yaml:"sharePercent"`
+	// AtLeast so many workloads; 1 to 1000. Default 3.
+	AtLeast int      `yaml:"atLeast"`
+	Within  Duration `yaml:"within"` // 10s to 1h. Default 5m.
+	// Nodes that are not ready at once are a storm too; 1 to 1000. Default 2.
+	Nodes int `yaml:"nodes"`
+	// Hold is how long nothing is done after the storm; 0s to 24h. Default 10m.
+	Hold Duration `yaml:"hold"`
 }
 
 // Journal configures the record of decisions.
@@ -160,7 +184,13 @@ func Default() Config {
 		},
 		Sources: defaultSources(),
 		Scaling: Scaling{Period: Duration(time.Second)},
-		Healing: Healing{Period: Duration(time.Second), Watch: WatchAll, KeepIncidents: Duration(24 * time.Hour), MaxIncidents: 50},
+		Healing: Healing{
+			Period: Duration(time.Second), Watch: WatchAll, KeepIncidents: Duration(24 * time.Hour), MaxIncidents: 50,
+			ClusterBudget: ClusterBudget{Actions: 10, Period: Duration(time.Hour)},
+			Breaker: Breaker{
+				SharePercent: 20, AtLeast: 3, Within: Duration(5 * time.Minute), Nodes: 2, Hold: Duration(10 * time.Minute),
+			},
+		},
 		Journal: Journal{Every: 60},
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/homeostat/homeostat/healing/survey"
 )
 
 func TestEmptyFileIsTheDefault(t *testing.T) {
@@ -32,6 +34,17 @@ func TestReadKeepsTheDefaultsOfWhatIsLeftOut(t *testing.T) {
 	want.Healing.Watch = WatchSelected
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheDefaultsOfHealingAreThoseOfTheEngine(t *testing.T) {
+	t.Parallel()
+	b := Default().Healing.Breaker
+	got := survey.Breaker{
+		SharePercent: int32(b.SharePercent), AtLeast: int32(b.AtLeast), Within: b.Within.D(), Nodes: int32(b.Nodes), Hold: b.Hold.D(),
+	}
+	if diff := cmp.Diff(survey.DefaultBreaker(), got); diff != "" {
+		t.Errorf("breaker (-engine +configuration):\n%s", diff)
 	}
 }
 
@@ -63,6 +76,13 @@ func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 		{"two documents", "platform: kubernetes\n---\nplatform: local\n", []string{"line 2", "one document"}},
 		{"namespace given twice", "namespaces: [shop, web, shop]\n", []string{"namespaces[2]", `"shop"`, "twice"}},
 		{"empty namespace", "namespaces: ['']\n", []string{"namespaces[0]", `""`}},
+		{"budget of the cluster", "healing: {clusterBudget: {actions: 0}}\n", []string{"healing.clusterBudget.actions", "0", "1 to 1000"}},
+		{"period of that budget", "healing: {clusterBudget: {period: 169h}}\n", []string{"healing.clusterBudget.period", "169h", "1m0s to 168h0m0s"}},
+		{"breaker's share", "healing: {breaker: {sharePercent: 101}}\n", []string{"healing.breaker.sharePercent", "101", "1 to 100"}},
+		{"breaker's workloads", "healing: {breaker: {atLeast: 0}}\n", []string{"healing.breaker.atLeast", "0", "1 to 1000"}},
+		{"breaker's time", "healing: {breaker: {within: 1s}}\n", []string{"healing.breaker.within", "1s", "10s to 1h0m0s"}},
+		{"breaker's nodes", "healing: {breaker: {nodes: 0}}\n", []string{"healing.breaker.nodes", "0", "1 to 1000"}},
+		{"breaker's hold", "healing: {breaker: {hold: -1s}}\n", []string{"healing.breaker.hold", "-1s", "0s to 24h0m0s"}},
 		{"several at once", "healing: {maxIncidents: 0}\njournal: {every: 0}\n", []string{"healing.maxIncidents", "journal.every"}},
 	}
 	for _, tt := range tests {

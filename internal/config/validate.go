@@ -51,13 +51,31 @@ func (c *Config) Validate() error {
 
 	c.Sources.validate(check, between)
 	between("scaling.period", c.Scaling.Period, 200*time.Millisecond, time.Minute)
-	between("healing.period", c.Healing.Period, 200*time.Millisecond, time.Minute)
-	oneOf("healing.watch", string(c.Healing.Watch), string(WatchAll), string(WatchSelected))
-	between("healing.keepIncidents", c.Healing.KeepIncidents, time.Minute, 720*time.Hour)
-	check(c.Healing.MaxIncidents >= 1 && c.Healing.MaxIncidents <= 1000, "healing.maxIncidents", c.Healing.MaxIncidents, "allowed is 1 to 1000")
+	c.Healing.validate(check, between, oneOf)
 	check(c.Journal.Every >= 1 && c.Journal.Every <= 100000, "journal.every", c.Journal.Every, "allowed is 1 to 100000")
 	check(c.Platform != Local || c.LocalPlatform.File != "", "local.file", c.LocalPlatform.File, "platform local needs the file with its documents")
 	return errors.Join(errs...)
+}
+
+// validate reports to check, between and oneOf, which are Validate's.
+func (h *Healing) validate(
+	check func(ok bool, field string, value any, allowed string), between func(field string, d Duration, lo, hi time.Duration),
+	oneOf func(field, value string, allowed ...string),
+) {
+	within := func(field string, n, lo, hi int) {
+		check(n >= lo && n <= hi, field, n, fmt.Sprintf("allowed is %d to %d", lo, hi))
+	}
+	between("healing.period", h.Period, 200*time.Millisecond, time.Minute)
+	oneOf("healing.watch", string(h.Watch), string(WatchAll), string(WatchSelected))
+	between("healing.keepIncidents", h.KeepIncidents, time.Minute, 720*time.Hour)
+	within("healing.maxIncidents", h.MaxIncidents, 1, 1000)
+	within("healing.clusterBudget.actions", h.ClusterBudget.Actions, 1, 1000)
+	between("healing.clusterBudget.period", h.ClusterBudget.Period, time.Minute, 168*time.Hour)
+	within("healing.breaker.sharePercent", h.Breaker.SharePercent, 1, 100)
+	within("healing.breaker.atLeast", h.Breaker.AtLeast, 1, 1000)
+	between("healing.breaker.within", h.Breaker.Within, 10*time.Second, time.Hour)
+	within("healing.breaker.nodes", h.Breaker.Nodes, 1, 1000)
+	between("healing.breaker.hold", h.Breaker.Hold, 0, 24*time.Hour)
 }
 
 func quote(v any) any {
