@@ -62,6 +62,8 @@ func (p *pass) propose(t *tracked) {
 	c := p.climb(t, rungs, named)
 	p.offerElsewhere(t, &c, named)
 	switch {
+	case c.answered != nil:
+		p.answered(t, c.answered, ReasonCarriedOut, words(c.answered).done+": an attempt whose answer was lost had its effect")
 	case c.next != nil && p.in.Policy.Mode != Act:
 		p.rehearse(c.next)
 	case c.next != nil:
@@ -116,7 +118,7 @@ func (p *pass) triedSoFar(t *tracked) []string {
 	var out []string
 	for i := range t.inc.Remediations {
 		r := &t.inc.Remediations[i]
-		if why := p.unhelpful(t, r); why != "" {
+		if why := p.unhelpful(t, r); why != "" && !followerID(r.ID) {
 			out = append(out, outcomeOf(r, why))
 		}
 	}
@@ -188,10 +190,6 @@ func followerID(id string) bool {
 func (p *pass) intend(q *proposal) {
 	t, f := q.t, q.victim
 	r := q.retry
-	if r != nil && r.Attempts > 0 && p.carriedOut(r) {
-		p.answered(t, r, ReasonCarriedOut, "an earlier attempt had its effect")
-		return
-	}
 	if r == nil {
 		prefix, n := q.prefix(f), 1
 		if q.follows {

@@ -41,6 +41,8 @@ type climbed struct {
 	reason  Reason    // why it has to wait; empty: its own wait between two tries is not over
 	message string
 	skipped []skip
+	// answered is a remediation whose call failed and had its effect all the same.
+	answered *incident.Remediation
 }
 
 // climb asks the guards about one rung after the other. A rung that is refused for what it is (it does not fit, was tried,
@@ -54,6 +56,10 @@ func (p *pass) climb(t *tracked, rungs []incident.Remedy, named bool) climbed {
 		}
 		if !p.mayTry(q) {
 			out.held = q
+			return out
+		}
+		if r := q.retry; r != nil && r.Attempts > 0 && p.carriedOut(r) {
+			out.held, out.answered = q, r
 			return out
 		}
 		q.fit()
@@ -157,6 +163,9 @@ func (q *proposal) prefix(f *incident.Finding) string {
 // mayTry finds the remediation of this rung that was tried before, and reports whether its wait is over. One whose charge has
 // run out is left as it is, so that the next try is a new one and charged anew.
 func (p *pass) mayTry(q *proposal) bool {
+	if q.remedy == incident.RemedyCapture {
+		return true // it is done once, whatever comes of it
+	}
 	prefix := q.prefix(q.victim)
 	for i := range q.t.inc.Remediations {
 		r := &q.t.inc.Remediations[i]

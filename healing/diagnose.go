@@ -28,8 +28,8 @@ func (p *pass) diagnose(t *tracked, anew bool) {
 		lead := cause.Lead(t.fresh)
 		anew = anew || lead.Kind == t.inc.Kind // a death of a related kind joins the incident, and is not its cause
 	}
-	if !anew && c.Confidence < t.inc.Confidence+surer && c.Confidence > t.inc.Confidence-lessSure {
-		return
+	if !anew && (inFlight(&t.inc) || c.Confidence < t.inc.Confidence+surer && c.Confidence > t.inc.Confidence-lessSure) {
+		return // while a remedy is at work, what is seen is its doing
 	}
 	t.inc.Explain(c.Sentence, c.Confidence, c.For, c.Against)
 	t.dirty = true

@@ -29,6 +29,7 @@ func guards() [25]guard {
 		{reason: ReasonNoEvidence, refuses: noEvidence},
 		{reason: ReasonStaleSnapshot, refuses: staleSnapshot},
 		{reason: ReasonDependencyDown, refuses: dependencyDown},
+		{reason: ReasonAlreadyTried, refuses: alreadyTried, skips: true},
 		{reason: ReasonNotApplicable, refuses: notApplicable, skips: true},
 		{reason: ReasonNotSupported, refuses: notSupported, skips: true},
 		{reason: ReasonLowConfidence, refuses: lowConfidence, skips: true},
@@ -37,7 +38,6 @@ func guards() [25]guard {
 		{reason: ReasonReplicaGone, refuses: replicaGone},
 		{reason: ReasonNodeNotReady, refuses: nodeNotReady},
 		{reason: ReasonAwaitingOtherWork, refuses: otherAction},
-		{reason: ReasonAlreadyTried, refuses: alreadyTried, skips: true},
 		{reason: ReasonManagedElsewhere, refuses: managedElsewhere, skips: true},
 		{reason: ReasonScaledElsewhere, refuses: scaledElsewhere, skips: true},
 		{reason: ReasonSizedElsewhere, refuses: sizedElsewhere, skips: true},
@@ -169,6 +169,9 @@ func dependencyDown(q *proposal) (string, bool) {
 		return "waits: its log names the service " + name + ", which has no ready endpoint", true
 	}
 	back := lastNoted(&q.t.inc, ReasonRootFound)
+	if at := lastNoted(&q.t.inc, ReasonDependencyDown); at.After(back) {
+		back = at
+	}
 	return "waits: what it followed from was mended less than " + phrase.Span(q.in.Policy.VerifyWithin) + " ago",
 		!back.IsZero() && q.now.Sub(back) < q.in.Policy.VerifyWithin
 }

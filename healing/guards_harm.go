@@ -96,7 +96,7 @@ func budgetExhausted(q *proposal) (string, bool) {
 		return "", false
 	}
 	used, limit := q.used(q.retry), q.in.Policy.BudgetActions
-	return fmt.Sprintf("stopped: %s in %s, and the budget is %d: a person is needed", phrase.Count(int64(used), "action"),
+	return fmt.Sprintf("stopped: %s in %s, and the budget is %d", phrase.Count(int64(used), "action"),
 		phrase.Span(q.in.Policy.BudgetPeriod), limit), used >= limit
 }
 

@@ -141,7 +141,7 @@ func (p *pass) resolve(t *tracked) {
 		t.inc.Note(p.now, string(ReasonWorkloadGone), "the workload is gone")
 		message = "resolved: the workload is gone"
 	case r != nil && r.Outcome == incident.Succeeded && r.Remedy != incident.RemedyCapture:
-		message = "resolved: healthy for " + calm + " after " + words(r).noun
+		message = "resolved: healthy for " + calm + " after " + words(leading(&t.inc, r)).noun
 	case t.inc.Kind.Notice():
 		message = "resolved: not seen again for " + calm
 	case t.inc.Kind.Forecast():

@@ -215,8 +215,8 @@ func TestGuardOrder(t *testing.T) {
 	}
 	want := []Reason{
 		ReasonObserveOnly, ReasonNoRemedy, ReasonProtected, ReasonNotOwned, ReasonNoEvidence, ReasonStaleSnapshot,
-		ReasonDependencyDown, ReasonNotApplicable, ReasonNotSupported, ReasonLowConfidence, ReasonBreakerOpen, ReasonStillServing,
-		ReasonReplicaGone, ReasonNodeNotReady, ReasonAwaitingOtherWork, ReasonAlreadyTried, ReasonManagedElsewhere,
+		ReasonDependencyDown, ReasonAlreadyTried, ReasonNotApplicable, ReasonNotSupported, ReasonLowConfidence, ReasonBreakerOpen, ReasonStillServing,
+		ReasonReplicaGone, ReasonNodeNotReady, ReasonAwaitingOtherWork, ReasonManagedElsewhere,
 		ReasonScaledElsewhere, ReasonSizedElsewhere, ReasonRollingOut, ReasonMinHealthy, ReasonBlockedByBudget, ReasonCooldown,
 		ReasonBudgetExhausted, ReasonClusterBudget,
 	}

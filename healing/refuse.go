@@ -52,7 +52,7 @@ func (p *pass) refuse(q *proposal, reason Reason, message string) {
 		for _, tried := range p.triedSoFar(t) {
 			message += "; " + tried
 		}
-		p.abandon(t, reason, message)
+		p.abandon(t, reason, message+": a person is needed")
 		return
 	}
 	progress := []string{
@@ -119,5 +119,7 @@ func (p *pass) write(q *proposal, why string) {
 	}
 	t.inc.Note(p.now, string(ReasonProposed), "a patch is proposed for "+string(q.remedy)+": "+why)
 	t.dirty = true
-	t.announce(ReasonProposed)
+	if t.event == "" {
+		t.announce(ReasonProposed)
+	}
 }

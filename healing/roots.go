@@ -17,7 +17,7 @@ func (p *pass) root(t *tracked) {
 	if t.isNew() || t.inc.Kind.Notice() {
 		return
 	}
-	root, why := p.in.Climate.Roots[t.inc.Name], "several workloads show it together"
+	root, why := p.in.Climate.Roots[t.inc.Name], "it is told there for all that it concerns"
 	if d, name := p.dependency(t); root == "" && d != nil {
 		root, why = d.Root, "its log names the service "+name+", which has no ready endpoint"
 	}

@@ -56,10 +56,13 @@ func (p *pass) verifyReplaced(t *tracked, r *incident.Remediation, healthy bool)
 
 // verifyEnough wants that nothing is killed any more, for as long as a remedy has to show its effect.
 func (p *pass) verifyEnough(t *tracked, r *incident.Remediation, healthy bool) {
-	base := p.settledAt(r)
+	base, first := p.settledAt(r), leading(&t.inc, r)
 	again := func(f incident.Finding) bool {
-		one := p.replica(f.ReplicaUID, f.Replica)
-		return f.Death != nil && f.Since.After(base) && (r.Remedy != incident.RemedyResizeMemory || one != nil && !raisable(one, &r.Change))
+		one, since := p.replica(f.ReplicaUID, f.Replica), base
+		if r.Remedy == incident.RemedyResizeMemory && !r.Change.Template {
+			since = first.FinishedAt
+		}
+		return f.Death != nil && f.Since.After(since) && (r.Remedy != incident.RemedyResizeMemory || one != nil && !raisable(one, &r.Change))
 	}
 	killed := !base.IsZero() && slices.ContainsFunc(t.findings, again)
 	over := p.judged(base, r)
@@ -190,7 +193,7 @@ func (p *pass) revisedAfter(r *incident.Remediation) bool {
 func (p *pass) notHelped(t *tracked, r *incident.Remediation, why string) {
 	p.close(t, incident.Failed, ReasonNotHelped, why)
 	t.inc.State = incident.Open
-	t.step(p.now, ReasonFailed, words(r).doing+" did not help: "+why)
+	t.step(p.now, ReasonFailed, words(leading(&t.inc, r)).doing+" did not help: "+why)
 	t.announce(ReasonFailed)
 }
 
@@ -199,7 +202,7 @@ func (p *pass) succeeded(t *tracked, r *incident.Remediation, message string) {
 	if n := count(&t.inc, r); n > 1 {
 		message += ", as of " + phrase.Count(int64(n-1), "other replica")
 	}
-	t.step(p.now, ReasonSucceeded, words(r).doing+" helped: "+message)
+	t.step(p.now, ReasonSucceeded, words(leading(&t.inc, r)).doing+" helped: "+message)
 	t.announce(ReasonSucceeded)
 	if t.failing() {
 		t.inc.State = incident.Open // the next one
@@ -225,6 +228,16 @@ func count(inc *incident.Incident, r *incident.Remediation) int {
 		}
 	}
 	return n
+}
+
+// leading returns the remediation that the given one follows, itself where it follows none.
+func leading(inc *incident.Incident, r *incident.Remediation) *incident.Remediation {
+	for i := len(inc.Remediations) - 1; i >= 0 && followerID(r.ID); i-- {
+		if o := &inc.Remediations[i]; o.Remedy == r.Remedy && o.Outcome != incident.DryRun && !followerID(o.ID) {
+			return o
+		}
+	}
+	return r
 }
 
 // replaced reports whether the action helped its replica though the workload is not healthy yet: a replica that was made

@@ -30,7 +30,9 @@ func words(r *incident.Remediation) wording {
 			phrase.Bytes(c.FromMemory), phrase.Bytes(c.ToMemory))
 		return forms("raise", "raising", "raised", "a raise of", what)
 	case incident.RemedyRestartWorkload:
-		return forms("restart", "restarting", "restarted", "a rolling restart of", " all replicas one after the other")
+		all := forms("restart", "restarting", "restarted", "", " all replicas one after the other")
+		all.noun = "a rolling restart"
+		return all
 	case incident.RemedyScaleOut:
 		return forms("scale", "scaling", "scaled", "a scaling", fmt.Sprintf(" from %d to %d replicas", c.FromReplicas, c.ToReplicas))
 	case incident.RemedyRollback:
@@ -55,6 +57,9 @@ func forms(do, doing, done, noun, what string) wording {
 // wouldDo words a remediation as the call that observe mode does not make.
 func (p *pass) wouldDo(r *incident.Remediation) string {
 	s := words(r).do
+	if r.Remedy == incident.RemedyResizeMemory {
+		return s + " in " + p.in.Workload.Ref.String() + ", on condition that its UID is " + orNone(r.ReplicaUID)
+	}
 	if r.Remedy.OnReplica() {
 		return s + " of " + p.in.Workload.Ref.String() + ", on condition that its UID is " + orNone(r.ReplicaUID)
 	}
