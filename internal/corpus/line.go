@@ -115,9 +115,8 @@ func Read(path string) (*Recording, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read recording: %w", err)
 	}
-	defer file.Close()
 	lines, err := decode(file)
-	if err != nil {
+	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("read recording %s: %w", path, err)
 	}
 	rec := &Recording{

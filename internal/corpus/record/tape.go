@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,11 +15,7 @@ import (
 	"github.com/homeostat/homeostat/internal/corpus"
 )
 
-const (
-	logLines   = 40
-	logTimeout = 10 * time.Second
-	uidLength  = 36
-)
+const uidLength = 36
 
 // tape is one recording on its way.
 type tape struct {
@@ -77,11 +71,7 @@ func (t *tape) log(pod *corev1.Pod, container, id string, previous bool) {
 		return
 	}
 	t.logs.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), logTimeout)
-		defer cancel()
-		text, err := t.watcher.raw.Get().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("log").
-			Param("container", container).Param("previous", strconv.FormatBool(previous)).
-			Param("tailLines", strconv.Itoa(logLines)).DoRaw(ctx)
+		text, err := t.watcher.readLog(pod, container, previous)
 		if err != nil {
 			return // a container that never ran has none, and that of a node that is away cannot be read
 		}

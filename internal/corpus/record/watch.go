@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -17,6 +19,11 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/homeostat/homeostat/internal/corpus"
+)
+
+const (
+	logLines   = 40
+	logTimeout = 10 * time.Second
 )
 
 // watched is what is recorded.
@@ -40,6 +47,8 @@ func watched() []schema.GroupVersionResource {
 // watcher has one watch of each kind over the whole cluster and hands what it sees to the recordings that it is about.
 type watcher struct {
 	raw *rest.RESTClient
+	// readLog reads the last lines of a container's log, of its life before the present one if previous.
+	readLog func(pod *corev1.Pod, container string, previous bool) ([]byte, error)
 
 	mu    sync.Mutex
 	nodes map[string]*unstructured.Unstructured
@@ -58,6 +67,13 @@ func newWatcher(ctx context.Context, config *rest.Config) (*watcher, error) {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
 	w := &watcher{raw: raw, nodes: map[string]*unstructured.Unstructured{}, tapes: map[string]*tape{}}
+	w.readLog = func(pod *corev1.Pod, container string, previous bool) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logTimeout)
+		defer cancel()
+		return raw.Get().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("log").
+			Param("container", container).Param("previous", strconv.FormatBool(previous)).
+			Param("tailLines", strconv.Itoa(logLines)).DoRaw(ctx)
+	}
 	factory := dynamicinformer.NewDynamicSharedInformerFactory(client, 0)
 	for _, resource := range watched() {
 		_, err := factory.ForResource(resource).Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{

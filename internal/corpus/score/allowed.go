@@ -46,6 +46,11 @@ func Helps(kind string) []incident.Remedy {
 		return []incident.Remedy{incident.RemedyCapture, incident.RemedyRestart, incident.RemedyQuarantine}
 	case incident.ResizeStuck:
 		return []incident.Remedy{incident.RemedyRestart}
+	case incident.NodeNotReady, incident.NodeOOM, incident.StatusUnknown, incident.CleanExit, incident.VolumeStuck,
+		incident.SandboxFailed, incident.Evicted, incident.Disrupted, incident.Unschedulable, incident.ReadinessGate,
+		incident.StuckTerminating, incident.CreateRefused, incident.JobFailed, incident.AutoscalerBlind, incident.CPUThrottled,
+		incident.RestartRate, incident.Storm:
+		return nil
 	default:
 		return nil
 	}

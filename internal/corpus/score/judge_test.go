@@ -23,7 +23,7 @@ func web() cluster.Ref {
 func small(desired, ready int32) *world {
 	load := &cluster.Workload{Ref: web(), Desired: desired}
 	for i := range desired {
-		load.Replicas = append(load.Replicas, cluster.Replica{Name: "web", UID: string(rune('a' + i)), Ready: i < ready})
+		load.Replicas = append(load.Replicas, cluster.Replica{Name: "web", UID: string('a' + i), Ready: i < ready})
 	}
 	set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{appsv1.DefaultDeploymentUniqueLabelKey: "good"}}}
 	return &world{

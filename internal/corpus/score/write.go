@@ -79,12 +79,12 @@ func (t *Table) summary(b *strings.Builder) {
 }
 
 func (t *Table) corpus(b *strings.Builder) {
-	real, derived := 0, 0
+	happened, derived := 0, 0
 	for _, k := range t.Kinds {
-		real, derived = real+k.Real, derived+k.Derived
+		happened, derived = happened+k.Real, derived+k.Derived
 	}
 	fmt.Fprintf(b, "\n## Corpus\n\n%d failures happened as recorded. In %d a part was written by a script through the API server, or done from "+
-		"outside,\nbecause the machine cannot make it happen:\n\n", real, derived)
+		"outside,\nbecause the machine cannot make it happen:\n\n", happened, derived)
 	for _, r := range t.Results {
 		if d := r.Recording.Label.Derived; d != "" {
 			fmt.Fprintf(b, "- %s: %s.\n", r.Name(), d)
