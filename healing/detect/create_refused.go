@@ -90,7 +90,7 @@ func (l *Look) refusedByEvents() (refusal, bool) {
 	if first.IsZero() {
 		first = newest.Last
 	}
-	sign := fmt.Sprintf("replicas are missing, and an event FailedCreate was seen %s", phrase.Count(int64(max(newest.Count, 1)), "time"))
+	sign := "replicas are missing, and an event FailedCreate was seen " + phrase.Count(int64(max(newest.Count, 1)), "time")
 	return refusal{first, newest.Message, sign}, true
 }
 

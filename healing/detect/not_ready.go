@@ -50,11 +50,18 @@ func notReady(s *subject) (incident.Finding, bool) {
 		f.Confidence = 60
 		f.Against = []string{"every container of it is ready"}
 	}
-	for i := range r.Events {
-		if ev := &r.Events[i]; ev.Reason == "Unhealthy" && strings.HasPrefix(ev.Message, "Readiness probe") {
-			f.For = append(f.For, phrase.Cut(ev.Message, quoted))
-			break
-		}
+	if said := lastReadiness(r); said != "" {
+		f.For = append(f.For, phrase.Cut(said, quoted))
 	}
 	return f, true
+}
+
+// lastReadiness returns what the newest event about the readiness probe says, empty for none.
+func lastReadiness(r *cluster.Replica) string {
+	for i := range r.Events {
+		if ev := &r.Events[i]; ev.Reason == "Unhealthy" && strings.HasPrefix(ev.Message, "Readiness probe") {
+			return ev.Message
+		}
+	}
+	return ""
 }

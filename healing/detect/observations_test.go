@@ -33,13 +33,17 @@ func TestObservations(t *testing.T) {
 	}{
 		{
 			"the readiness probe", owner(withReplicas(pod(notReady, event("Unhealthy", "Liveness probe failed: x", ago(time.Second)), event("Unhealthy", "Readiness probe failed: 503", ago(time.Minute))))),
-			incident.NotReady, []string{"Readiness probe failed: 503", "not ready: app"}, []string{"Liveness"},
+			incident.NotReady,
+			[]string{"Readiness probe failed: 503", "not ready: app"},
+			[]string{"Liveness"},
 		},
 		{"another event is no probe's", owner(withReplicas(pod(notReady, event("Pulled", "Readiness probe", ago(time.Minute))))), incident.NotReady, nil, []string{"Readiness"}},
 		{"the gate's own words", owner(withReplicas(pod(gate))), incident.ReadinessGate, []string{"gate x is not True"}, nil},
 		{
 			"finalizers beside a container that runs", owner(withReplicas(pod(late("a/b"), event("FailedKillPod", "it hangs", ago(time.Minute))))),
-			incident.StuckTerminating, []string{"finalizers: a/b", "FailedKillPod: it hangs"}, nil,
+			incident.StuckTerminating,
+			[]string{"finalizers: a/b", "FailedKillPod: it hangs"},
+			nil,
 		},
 		{"a hook that failed", owner(withReplicas(pod(late(), event("FailedPreStopHook", "exit 1", ago(time.Minute))))), incident.StuckTerminating, []string{"FailedPreStopHook: exit 1"}, []string{"finalizers"}},
 		{"a grace that was not enough", owner(withReplicas(pod(late(), event("ExceededGracePeriod", "killed", ago(time.Minute)), event("Pulled", "x", ago(time.Minute))))), incident.StuckTerminating, []string{"ExceededGracePeriod: killed"}, []string{"Pulled"}},
@@ -47,7 +51,9 @@ func TestObservations(t *testing.T) {
 		{"the condition's message", owner(withReplicas(pod(disruption("PreemptionByScheduler", "s: preempting", time.Minute)))), incident.Disrupted, []string{"s: preempting"}, nil},
 		{
 			"a Job's pods", owner(ofKind(cluster.KindJob), condition("Failed", "True", "BackoffLimitExceeded", "too often", time.Minute), withReplicas(failed, pod(ended(cluster.PhaseSucceeded)))),
-			incident.JobFailed, []string{"too often", "1 pod of it failed", "its last words: no such table"}, nil,
+			incident.JobFailed,
+			[]string{"too often", "1 pod of it failed", "its last words: no such table"},
+			nil,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

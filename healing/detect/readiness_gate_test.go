@@ -38,6 +38,11 @@ func TestReadinessGate(t *testing.T) {
 			}),
 			want: []string{"ReadinessGate active"}, says: []string{`readiness gate "x" does not exist`},
 		},
+		{
+			name: "it is False, and all containers are ready", replica: pod(held("", time.Hour, gate), holds(gate, "False", "", "", time.Hour)),
+			want: []string{"ReadinessGate active"}, confidence: 85, says: []string{gate + " (False)"},
+		},
+		{name: "a container began lately", replica: pod(held(reasonGates, time.Hour, gate), func(_ *cluster.Replica, c *cluster.Container) { c.StartedAt = ago(time.Minute) })},
 		{name: "not for long", replica: pod(held(reasonGates, 2*time.Minute, gate))},
 		{
 			name:    "the containers got ready lately",
