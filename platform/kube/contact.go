@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -130,8 +129,7 @@ func (l *link) failed(err error) {
 	defer l.mu.Unlock()
 	l.set(false)
 	l.err = err
-	// That what was asked for is too old is no fault; one failure can be told twice.
-	if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) && now.Sub(l.failures[0]) > sameFailure {
+	if ofServer(err) && now.Sub(l.failures[0]) > sameFailure { // one failure can be told twice
 		l.failures[1], l.failures[0] = l.failures[0], now
 	}
 }

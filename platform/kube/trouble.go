@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
@@ -50,6 +52,16 @@ func (c *contact) trouble(now time.Time) string {
 			failing, len(links), troubleFor.Seconds(), first)
 	}
 	return c.requests.trouble(now)
+}
+
+// ofServer reports whether an error is one of the server, or of the way to it: not an answer that something is not allowed, not
+// supported or too old.
+func ofServer(err error) bool {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		code := status.Status().Code
+		return code < http.StatusBadRequest || code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
+	}
+	return true
 }
 
 // answered notes whether a question was answered.
