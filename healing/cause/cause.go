@@ -26,7 +26,9 @@ type Input struct {
 	// Trend and Memory give the long and the short history of a container's usage; either may be nil.
 	Trend  func(replica, container string) []metrics.TrendPoint
 	Memory func(replica, container string) []metrics.Point
-	Now    time.Time
+	// Began is when the incident did; zero: when the first of the findings or of the evidence says.
+	Began time.Time
+	Now   time.Time
 }
 
 // Cause is why it fails.
@@ -85,7 +87,9 @@ func Explain(in Input) Cause {
 	clauses := []string{lead.Message}
 	for i := range all {
 		if all[i].confidence > 0 {
-			clauses = append(clauses, all[i].clause)
+			if all[i].clause != "" {
+				clauses = append(clauses, all[i].clause)
+			}
 			c.For = append(c.For, all[i].pro...)
 		}
 		c.Against = append(c.Against, all[i].against...)
@@ -118,7 +122,7 @@ func Lead(findings []incident.Finding) *incident.Finding {
 type scene struct {
 	in   *Input
 	lead *incident.Finding
-	// began is when the first of the findings did.
+	// began is when it did, as far as is known.
 	began time.Time
 	// failing are the replicas of the findings that still exist, in the order of the workload; gone is true where others do not.
 	failing []*cluster.Replica
@@ -126,7 +130,7 @@ type scene struct {
 }
 
 func newScene(in *Input, lead *incident.Finding) *scene {
-	s := &scene{in: in, lead: lead, began: lead.Since}
+	s := &scene{in: in, lead: lead, began: begin(in, lead)}
 	of := func(r *cluster.Replica) func(incident.Finding) bool {
 		return func(f incident.Finding) bool {
 			return f.Replica == r.Name && (f.ReplicaUID == "" || r.UID == "" || f.ReplicaUID == r.UID)
@@ -140,9 +144,6 @@ func newScene(in *Input, lead *incident.Finding) *scene {
 	whole := false // the findings are about the workload itself
 	for i := range in.Findings {
 		f := &in.Findings[i]
-		if f.Since.Before(s.began) {
-			s.began = f.Since
-		}
 		whole = whole || f.Replica == ""
 		s.gone = s.gone || f.Replica != "" &&
 			!slices.ContainsFunc(s.failing, func(r *cluster.Replica) bool { return of(r)(*f) })
@@ -155,6 +156,26 @@ func newScene(in *Input, lead *incident.Finding) *scene {
 		}
 	}
 	return s
+}
+
+// begin returns when it began: a finding knows the newest death only, the evidence those before it.
+func begin(in *Input, lead *incident.Finding) time.Time {
+	if !in.Began.IsZero() {
+		return in.Began
+	}
+	began := lead.Since
+	for i := range in.Findings {
+		if at := in.Findings[i].Since; at.Before(began) {
+			began = at
+		}
+	}
+	for i := range in.Evidence {
+		e := &in.Evidence[i]
+		if (e.Kind == incident.EvidenceTermination || e.Kind == incident.EvidenceStatus) && !e.At.IsZero() && e.At.Before(began) {
+			began = e.At
+		}
+	}
+	return began
 }
 
 // fails reports whether the replica is one of the failing.

@@ -128,8 +128,10 @@ func ServiceOf(host, namespace string, services map[string]cluster.Service) (key
 		_, ok = services[key]
 		return ok
 	}
-	if at := slices.Index(labels, "svc"); at >= 2 && at <= 3 {
-		return key, known(labels[at-1], labels[at-2]) && (at == 2 || podOf(labels[0]))
+	for at := 2; at <= 3 && at < len(labels); at++ {
+		if labels[at] == "svc" && (at == 2 || podOf(labels[0])) && known(labels[at-1], labels[at-2]) {
+			return key, true
+		}
 	}
 	switch len(labels) {
 	case 1:

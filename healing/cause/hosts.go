@@ -43,6 +43,15 @@ func cues() []string {
 	}
 }
 
+// fillers are what stands between a cue and its host, or in its place: no bare name, though a URL or host:port may have them.
+func fillers() []string {
+	return []string{
+		"tcp", "tcp4", "tcp6", "udp", "unix", "a", "an", "the", "any", "its", "this", "to", "at", "on", "in", "of", "for", "from", "with", "is",
+		"was", "are", "not", "no", "and", "or", "by", "as", "name", "names", "host", "hostname", "server", "service", "address", "error", "failed",
+		"failure", "timeout", "unavailable", "connect", "request", "response", "unreachable", "refused",
+	}
+}
+
 // Hosts returns the host names that a log line names as what it tried to reach, in the order of the line and each once; none for a
 // line that tells of no trouble. It knows URLs, host:port, and names after words such as lookup, connect to or host. Addresses are no
 // names.
@@ -50,7 +59,7 @@ func Hosts(line string) []string {
 	if len(line) > maxLine {
 		line = line[:maxLine]
 	}
-	lower := strings.ToLower(line)
+	lower := " " + strings.ToLower(line)
 	within := func(word string) bool { return strings.Contains(lower, word) }
 	if !slices.ContainsFunc(troubles(), within) || slices.ContainsFunc(cheers(), within) {
 		return nil
@@ -67,7 +76,7 @@ func Hosts(line string) []string {
 			add(host)
 		} else if host, ok := withPort(word); ok {
 			add(host)
-		} else if cued(words[:i]) {
+		} else if cued(words[:i]) && !slices.Contains(fillers(), word) {
 			add(word)
 		}
 	}
@@ -97,7 +106,7 @@ func cued(before []string) bool {
 			return true
 		}
 	}
-	return false
+	return n > 0 && strings.HasSuffix(before[n-1], ".unknownhostexception") // with its package's name
 }
 
 // ofURL returns the host of scheme://user:password@host:port/path.
@@ -133,8 +142,7 @@ func withPort(s string) (host string, ok bool) {
 	return host, true
 }
 
-// isName reports whether s is a DNS name and no address: labels of letters, digits and dashes, the last of which begins with a
-// letter or the first of which has one.
+// isName reports whether s is a DNS name and no address: labels of letters, digits and dashes, with a letter somewhere.
 func isName(s string) bool {
 	if s == "" || len(s) > maxHost {
 		return false

@@ -14,9 +14,12 @@ import (
 // skew is how much a cause may seem to be later than its effect: times of different machines, whole seconds.
 const skew = 2 * time.Second
 
-// soonAfter is how long after its rollout a revision that was healthy for a while is still to blame for what begins: as long as
-// a change is looked for before a failure.
+// soonAfter is how long after its rollout a revision is still to blame for what begins: as long as a change is looked for before a
+// failure, and longer than a Deployment's progress deadline.
 const soonAfter = 15 * time.Minute
+
+// neverReady is how long after its start a replica's Ready condition may be set for the first time.
+const neverReady = 5 * time.Second
 
 // ofNodes are the kinds that lie in a node; no revision is to blame for them.
 func ofNodes(k incident.Kind) bool {
@@ -43,66 +46,89 @@ func notOfRevisions(k incident.Kind) bool {
 func (s *scene) revision(b *Blame) conclusion {
 	w := s.in.Workload
 	newest := newestRevision(w)
-	if newest.Name == "" || notOfRevisions(s.lead.Kind) || len(s.failing) == 0 {
-		return conclusion{}
-	}
 	var c conclusion
-	for _, r := range s.failing {
-		if r.Revision == newest.Name {
-			continue
-		}
-		if r.Revision != "" && len(w.Revisions) > 1 {
-			c.against = append(c.against, "a replica of the older revision "+r.Revision+" shows it too")
-		}
+	if newest.Name == "" || notOfRevisions(s.lead.Kind) || len(s.failing) == 0 || b.Node != "" {
 		return c
 	}
 	healthy, ready := s.olderHealthy(newest)
-	if healthy == "" {
+	rolled := rolledOut(w, newest)
+	if healthy == "" || rolled.IsZero() {
 		return c // there is nothing to compare with
 	}
-	all, bad := 0, 0
-	for i := range w.Replicas {
-		if r := &w.Replicas[i]; r.Revision == newest.Name && !r.Deleting() {
-			if all++; s.fails(r) {
-				bad++
-			}
-		}
+	if c.against = s.excuses(newest, rolled); len(c.against) > 0 {
+		return c
 	}
-	rolled := rolledOut(w, newest)
-	after := s.began.Sub(rolled)
-	worked := !newest.HealthyAt.IsZero() && newest.HealthyAt.Before(s.began) && !newest.HealthyAt.Before(rolled)
-	switch {
-	case 2*bad < all:
-		c.against = append(c.against, fmt.Sprintf("%d of %d replicas of the newest revision %s do not show it", all-bad, all, newest.Name))
-		return c
-	case rolled.IsZero():
-		return c
-	case after < -skew:
-		c.against = append(c.against, "it began before the newest revision "+newest.Name+" was rolled out")
-		return c
-	case worked && after > soonAfter:
-		c.against = append(c.against, "the newest revision "+newest.Name+" was healthy before")
-		return c
-	case b.Node != "":
-		return c
-	case b.Dependency != "" && !ready:
-		c.against = append(c.against, "the service "+b.Dependency+" is down, for the older revision too")
+	if b.Dependency != "" && !ready {
+		c.against = []string{"the service " + b.Dependency + " is down, for the older revision too"}
 		return c
 	}
 	b.NewRevision, b.Revision, b.Healthy = true, newest.Name, healthy
 	c.confidence = 80
-	c.pro = append(c.pro, "all that fails is of the newest revision "+newest.Name, "it began "+phrase.Span(max(after, 0))+" after its rollout")
 	was := "was healthy before"
 	if ready {
 		c.confidence, was = 90, "is healthy beside it"
 	}
-	c.pro = append(c.pro, "revision "+healthy+" "+was)
-	if worked {
+	c.pro = []string{
+		"all that fails is of the newest revision " + newest.Name,
+		"it began " + phrase.Span(max(s.beganIn(newest).Sub(rolled), 0)) + " after its rollout",
+		"revision " + healthy + " " + was,
+	}
+	if wasHealthy(newest, rolled) {
 		c.confidence -= 10
-		c.against = append(c.against, "the newest revision "+newest.Name+" was healthy at first")
+		c.against = []string{"the newest revision " + newest.Name + " was healthy for a while"}
 	}
 	c.clause = fmt.Sprintf("only the newest revision %s fails, since it was rolled out, and revision %s %s", newest.Name, healthy, was)
 	return c
+}
+
+// excuses returns what speaks for the newest revision.
+func (s *scene) excuses(newest cluster.Revision, rolled time.Time) []string {
+	for _, r := range s.failing {
+		switch r.Revision {
+		case newest.Name:
+		case "":
+			return []string{"the revision of " + r.Name + " is not known"}
+		default:
+			return []string{"a replica of the older revision " + r.Revision + " shows it too"}
+		}
+	}
+	all := 0
+	for i := range s.in.Workload.Replicas {
+		if r := &s.in.Workload.Replicas[i]; r.Revision == newest.Name && !r.Deleting() {
+			all++
+		}
+	}
+	if bad := len(s.failing); 2*bad < all {
+		return []string{fmt.Sprintf("%d of %d replicas of the newest revision %s do not show it", all-bad, all, newest.Name)}
+	}
+	switch after := s.beganIn(newest).Sub(rolled); {
+	case after < -skew:
+		return []string{"it began before the newest revision " + newest.Name + " was rolled out"}
+	case after > soonAfter:
+		return []string{"it began " + phrase.Span(after) + " after the newest revision " + newest.Name + " was rolled out"}
+	}
+	return nil
+}
+
+// beganIn returns when it began in replicas of the revision: a replica that was never ready has failed since it was made.
+func (s *scene) beganIn(newest cluster.Revision) time.Time {
+	began := s.began
+	for _, r := range s.failing {
+		made := r.StartedAt
+		if made.IsZero() {
+			made = r.CreatedAt
+		}
+		never := !r.Ready && (r.ReadySince.IsZero() || r.ReadySince.Sub(made) < neverReady)
+		if r.Revision == newest.Name && never && !r.CreatedAt.IsZero() && r.CreatedAt.Before(began) {
+			began = r.CreatedAt
+		}
+	}
+	return began
+}
+
+// wasHealthy reports whether the revision was healthy since its rollout.
+func wasHealthy(newest cluster.Revision, rolled time.Time) bool {
+	return !newest.HealthyAt.IsZero() && !newest.HealthyAt.Before(rolled)
 }
 
 // newestRevision returns the one with the workload's name for it, or else with the highest number; without a name where it is not

@@ -13,6 +13,8 @@ import (
 const (
 	// explains is the share of the memory's variance from which on load, or time, explains it.
 	explains = 0.7
+	// leastLeak is the shortest growth that is called a leak: a start that needs more memory than there is, is none.
+	leastLeak = 10 * time.Minute
 	// growsBy is the share of the highest memory by which it has to have risen: less is not worth an explanation.
 	growsBy = 0.2
 	// shares is the part of the failing replica's memory that each sibling must have for it to be demand on all of them.
@@ -43,7 +45,7 @@ func (s *scene) memory(b *Blame) conclusion {
 	}
 	if s.lead.Kind == incident.MemoryLeak {
 		b.Leak = true
-		c.confidence, c.clause = s.lead.Confidence, "it is a leak: load does not explain it"
+		c.confidence = s.lead.Confidence // its message says it all
 		return c
 	}
 	if s.in.Trend == nil {
@@ -57,7 +59,7 @@ func (s *scene) memory(b *Blame) conclusion {
 	case f.Both < explains:
 		c.against = append(c.against, "memory follows neither load nor time")
 		return c
-	case f.LoadByTime > explains:
+	case f.LoadRises && f.LoadByTime > explains:
 		c.against = append(c.against, "load and memory grew at the same time, so that demand and a leak cannot be told apart")
 		return c
 	}
@@ -65,7 +67,7 @@ func (s *scene) memory(b *Blame) conclusion {
 	if f.ByLoad > f.ByTime && f.ByLoad >= explains {
 		return s.demand(b, byLoad)
 	}
-	if f.ByTime < explains || f.PerSecond <= 0 {
+	if f.ByTime < explains || f.PerSecond <= 0 || f.Span < leastLeak {
 		return c
 	}
 	b.Leak = true

@@ -20,11 +20,12 @@ type Fit struct {
 	ByLoad, ByTime, Both float64
 	// LoadByTime is the share of the load's variance that time explains, 0 to 1: near 1 nobody can tell the two apart.
 	LoadByTime float64
+	// LoadRises is true where load rises with time on the whole.
+	LoadRises bool
 	// Lowest and Highest memory, in bytes.
 	Lowest, Highest float64
 
 	meanLoad float64
-	rises    bool    // load does, with time
 	first    float64 // time of the first point, in seconds
 }
 
@@ -100,7 +101,7 @@ func (s *sums) fit() (Fit, bool) {
 		return Fit{}, false
 	}
 	f := Fit{
-		ByLoad: share(s.ly, s.ll, s.yy), ByTime: share(s.ty, s.tt, s.yy), LoadByTime: share(s.tl, s.tt, s.ll), meanLoad: s.l, rises: s.tl > 0,
+		ByLoad: share(s.ly, s.ll, s.yy), ByTime: share(s.ty, s.tt, s.yy), LoadByTime: share(s.tl, s.tt, s.ll), meanLoad: s.l, LoadRises: s.tl > 0,
 	}
 	// Load is a regressor where it varies at all and not as time does; memory that falls with load is no effect of it.
 	if det := s.tt*s.ll - s.tl*s.tl; det > s.tt*s.ll*1e-6 && s.ll > s.l*s.l*float64(s.n)*1e-8 {

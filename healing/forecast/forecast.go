@@ -75,7 +75,7 @@ func Memory(points []metrics.TrendPoint, startedAt time.Time, limit int64, p Pol
 	switch {
 	case h.recent < float64(limit)*float64(p.MinPercent)/100:
 		return f, FarFromLimit, false
-	case h.fit.rises && h.fit.LoadByTime > mostLoadByTime:
+	case h.fit.LoadRises && h.fit.LoadByTime > mostLoadByTime:
 		return f, LoadGrows, false
 	}
 	if why := judge(&b, &l); why != "" {
@@ -159,7 +159,7 @@ func (h *history) read(minSpan time.Duration) string {
 	case h.to.Sub(h.last) > oldAfter:
 		return OldHistory
 	}
-	if h.fit = fit; !fit.rises && fit.LoadByTime > mostLoadByTime {
+	if h.fit = fit; !fit.LoadRises && fit.LoadByTime > mostLoadByTime {
 		h.fit.PerMilli = 0 // what load takes away as it falls cannot be told either, and would be growth that is not there
 	}
 	return ""
