@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/healing/survey"
 	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/journal"
@@ -150,11 +152,22 @@ func (a *App) act(ctx context.Context) {
 		a.telemetry.Leading(false)
 	}()
 	scaling := control.NewScaling(a.platform, a.platform, a.telemetry, a.log)
-	healing := control.NewHealing(a.platform, a.platform, a.platform, a.telemetry, control.DefaultLimits(), a.identity, a.log)
+	heal := control.NewHealing(a.platform, a.platform, a.platform, a.telemetry, limits(a.opts.Config.Healing), a.identity, a.log)
 	var g errgroup.Group
 	g.Go(func() error { scaling.Run(ctx, a.opts.Config.Scaling.Period.D()); return nil })
-	g.Go(func() error { healing.Run(ctx, a.opts.Config.Healing.Period.D(), a.wake); return nil })
+	g.Go(func() error { heal.Run(ctx, a.opts.Config.Healing.Period.D(), a.wake); return nil })
 	_ = g.Wait() // the loops return nothing
+}
+
+// limits returns what the configuration allows the healing of the whole cluster.
+func limits(h config.Healing) control.Limits {
+	b := h.Breaker
+	return control.Limits{
+		Breaker: survey.Breaker{
+			SharePercent: int32(b.SharePercent), AtLeast: int32(b.AtLeast), Within: b.Within.D(), Nodes: int32(b.Nodes), Hold: b.Hold.D(), //nolint:gosec // validated: small
+		},
+		Budget: healing.ClusterBudget{Actions: int32(h.ClusterBudget.Actions), Period: h.ClusterBudget.Period.D()}, //nolint:gosec // validated: small
+	}
 }
 
 // turnWithin is how long a loop may take for a turn before the process counts as stuck: a few writes that time out.

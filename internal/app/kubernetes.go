@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +11,12 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/homeostat/homeostat/internal/config"
+	"github.com/homeostat/homeostat/internal/logs/loki"
 	"github.com/homeostat/homeostat/metrics/app"
 	"github.com/homeostat/homeostat/metrics/kubelet"
 	"github.com/homeostat/homeostat/metrics/promql"
 	"github.com/homeostat/homeostat/platform/kube"
+	"github.com/homeostat/homeostat/platform/kube/podlog"
 )
 
 // KubeOptions say how the cluster is reached and who this controller is in it.
@@ -60,10 +63,15 @@ func (a *App) useKubernetes() error {
 	if err != nil {
 		return err
 	}
+	window, err := a.newLogWindow()
+	if err != nil {
+		return err
+	}
 	platform, err := kube.New(kube.Options{
 		REST: client, Namespaces: c.Namespaces, SelfNamespace: o.Namespace, Store: a.store, Log: a.log, Identity: o.Identity,
-		NativeHPAs:    kube.NativeMode(c.NativeHPAs),
-		WatchAll:      c.Healing.Watch == config.WatchAll,
+		NativeHPAs: kube.NativeMode(c.NativeHPAs),
+		WatchAll:   c.Healing.Watch == config.WatchAll,
+		LogWindow:  window, LogWindowName: "loki",
 		KeepIncidents: c.Healing.KeepIncidents.D(), MaxIncidents: c.Healing.MaxIncidents, Sources: sources,
 	})
 	if err != nil {
@@ -117,6 +125,26 @@ func (a *App) newSources() (out kube.Sources, closeAll func(), err error) {
 	}
 	out.Prometheus, out.PrometheusPeriod, out.PrometheusTimeout = client, c.Prometheus.Period.D(), c.Prometheus.Timeout.D()
 	return out, client.Close, nil
+}
+
+// newLogWindow makes the reader of the store of logs; nil where none is configured.
+func (a *App) newLogWindow() (podlog.Window, error) {
+	c := a.opts.Config.Logs.Loki
+	if c.URL == "" {
+		return nil, nil //nolint:nilnil // no store is no error
+	}
+	labels := loki.Presets()[c.Preset]
+	labels.Namespace = cmp.Or(c.Labels.Namespace, labels.Namespace)
+	labels.Pod = cmp.Or(c.Labels.Pod, labels.Pod)
+	labels.Container = cmp.Or(c.Labels.Container, labels.Container)
+	client := c.HTTPClient()
+	reader, err := loki.New(loki.Options{
+		URL: c.URL, Tenant: c.Tenant, Timeout: c.Timeout.D(), Labels: labels, HTTP: &client, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configure logs.loki: %w", err)
+	}
+	return reader, nil
 }
 
 // newScraper scrapes the nodes with the service account's token, or through the API server where there is none (a controller

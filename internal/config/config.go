@@ -61,6 +61,7 @@ type Config struct {
 	Sources        Sources        `yaml:"sources"`
 	Scaling        Scaling        `yaml:"scaling"`
 	Healing        Healing        `yaml:"healing"`
+	Logs           Logs           `yaml:"logs"`
 	Journal        Journal        `yaml:"journal"`
 	LocalPlatform  LocalPlatform  `yaml:"local"`
 }
@@ -183,6 +184,7 @@ func Default() Config {
 			Window: Duration(15 * time.Second), StaleAfter: Duration(time.Minute), OOMEvents: true,
 		},
 		Sources: defaultSources(),
+		Logs:    defaultLogs(),
 		Scaling: Scaling{Period: Duration(time.Second)},
 		Healing: Healing{
 			Period: Duration(time.Second), Watch: WatchAll, KeepIncidents: Duration(24 * time.Hour), MaxIncidents: 50,

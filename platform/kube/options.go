@@ -21,6 +21,7 @@ import (
 	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/metrics/app"
 	"github.com/homeostat/homeostat/metrics/custom"
+	"github.com/homeostat/homeostat/platform/kube/podlog"
 	"github.com/homeostat/homeostat/platform/kube/sources"
 )
 
@@ -44,6 +45,9 @@ type Options struct {
 	Store *metrics.Store
 	// Sources of metrics beside the kubelets.
 	Sources Sources
+	// LogWindow is a store of logs that is asked before the kubelets, and LogWindowName what it is called; nil: none.
+	LogWindow     podlog.Window
+	LogWindowName string
 	// Log takes what client-go and the Platform say; nil is nowhere. It is the log of client-go for the whole process, which
 	// the first Platform sets.
 	Log *slog.Logger

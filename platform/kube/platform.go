@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -72,6 +73,14 @@ var (
 	_ kubelet.Nodes         = (*Platform)(nil)
 )
 
+// newLogs returns who captures logs: from the store that is configured, and from the kubelets.
+func newLogs(client kubernetes.Interface, o *Options) *podlog.Capturer {
+	if o.LogWindow == nil {
+		return podlog.New(client)
+	}
+	return podlog.New(client, podlog.WithWindow(o.LogWindowName, o.LogWindow))
+}
+
 // New returns a Platform that does nothing yet. The API server is not asked. What New opened is closed by Stop, also
 // where Start was never called.
 func New(o Options) (*Platform, error) {
@@ -87,7 +96,7 @@ func New(o Options) (*Platform, error) {
 	}
 	p := &Platform{
 		opts: o, log: o.Log, clients: c, contact: contact, records: view.NewRecords(),
-		events: view.NewEvents(), notes: view.NewNotes(), logs: podlog.New(c.core), changed: newSignal(), own: newOwnWrites(),
+		events: view.NewEvents(), notes: view.NewNotes(), logs: newLogs(c.core, &o), changed: newSignal(), own: newOwnWrites(),
 		rules: newRules(), scales: newScaleCache(), looks: newLooks(), natives: newNatives(), contests: newContests(),
 	}
 	p.keda = keda.New(c.any, c.core.Discovery(), p.namespaces(), keda.RediscoverEvery, o.Log)
