@@ -157,6 +157,10 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, req request) {
 		s.notFound(w, req)
 		return
 	}
+	if r.Method == http.MethodPatch {
+		s.patch(w, r, req, name, stored)
+		return
+	}
 	body := Object{}
 	if r.Method != http.MethodGet {
 		var err error
@@ -171,8 +175,8 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, req request) {
 	case req.sub == "eviction", r.Method == http.MethodDelete:
 		s.end(w, req, name, stored, body)
 	case req.sub == "scale":
-		s.scale(w, r.Method, req, name, stored, body)
-	case r.Method == http.MethodPut, r.Method == http.MethodPatch:
+		s.scale(w, r, req, name, stored, body)
+	case r.Method == http.MethodPut:
 		s.update(w, req, name, stored, body)
 	default:
 		Refuse(w, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, r.Method+" "+r.URL.Path)
@@ -208,7 +212,9 @@ func (s *Server) end(w http.ResponseWriter, req request, name string, stored, bo
 			return
 		}
 	}
-	s.remove(req.key, name)
+	if options["dryRun"] == nil {
+		s.remove(req.key, name)
+	}
 	answer(w, http.StatusCreated, Object{"apiVersion": "v1", "kind": "Status", "status": "Success"})
 }
 
@@ -226,8 +232,8 @@ func (s *Server) update(w http.ResponseWriter, req request, name string, stored,
 	answer(w, http.StatusOK, s.store(req.key, name, body))
 }
 
-func (s *Server) scale(w http.ResponseWriter, method string, req request, name string, stored, body Object) {
-	if method == http.MethodPut {
+func (s *Server) scale(w http.ResponseWriter, r *http.Request, req request, name string, stored, body Object) {
+	if r.Method == http.MethodPut {
 		if metaOf(body)["resourceVersion"] != metaOf(stored)["resourceVersion"] {
 			Refuse(w, http.StatusConflict, metav1.StatusReasonConflict, "the object has been modified")
 			return
@@ -235,13 +241,15 @@ func (s *Server) scale(w http.ResponseWriter, method string, req request, name s
 		next := clone(stored)
 		spec, _ := body["spec"].(Object)
 		next["spec"].(Object)["replicas"] = spec["replicas"] //nolint:forcetypeassert // what is scaled has a spec
-		stored = s.store(req.key, name, next)
+		if stored = next; !dry(r) {
+			stored = s.store(req.key, name, next)
+		}
 	}
 	spec, _ := stored["spec"].(Object)
 	answer(w, http.StatusOK, Object{
 		"apiVersion": "autoscaling/v1", "kind": "Scale",
 		"metadata": Object{
-			"name": req.name, "namespace": req.namespace, "resourceVersion": metaOf(stored)["resourceVersion"],
+			"name": req.name, "namespace": req.namespace, "resourceVersion": metaOf(stored)["resourceVersion"], "uid": metaOf(stored)["uid"],
 		},
 		"spec":   Object{"replicas": spec["replicas"]},
 		"status": Object{"replicas": spec["replicas"], "selector": "app=" + req.name},

@@ -54,12 +54,12 @@ func (s *Surgeon) tryResize(ctx context.Context, a *healing.Action) (res healing
 			"spec":     map[string]any{field: []any{raised(container, a, pod.Status.QOSClass == corev1.PodQOSGuaranteed)}},
 		},
 		description: fmt.Sprintf("raise the memory limit of container %s of pod %s from %s to %s",
-			a.Change.Container, a.Replica, bytes(a.Change.FromMemory), bytes(a.Change.ToMemory)),
+			a.Change.Container, a.Replica, inBytes(a.Change.FromMemory), inBytes(a.Change.ToMemory)),
 	}
 	err := c.send(ctx, a.DryRun)
 	res = c.answered(a, err, fmt.Sprintf("the memory limit of container %s of pod %s was raised from %s to %s",
-		a.Change.Container, a.Replica, bytes(a.Change.FromMemory), bytes(a.Change.ToMemory)))
-	if apierrors.IsNotFound(err) && !strings.Contains(details(err), "not found") { // that is said of a pod
+		a.Change.Container, a.Replica, inBytes(a.Change.FromMemory), inBytes(a.Change.ToMemory)))
+	if apierrors.IsNotFound(err) && strings.Contains(details(err), "could not find the requested resource") { // not the pod
 		res.Reason = healing.ReasonNotSupported
 		res.Message = "the API server has no pods/resize: it needs Kubernetes 1.33 or newer"
 	}
@@ -86,7 +86,7 @@ func (s *Surgeon) resizeTemplate(ctx context.Context, a *healing.Action) healing
 	c := s.patch(w, types.StrategicMergePatchType, map[string]any{
 		"metadata": w.guarded(a),
 		"spec":     map[string]any{"template": map[string]any{"spec": map[string]any{field: []any{raised(container, a, request.Cmp(limit) == 0)}}}},
-	}, fmt.Sprintf("raise the memory limit of container %s in the template of %s to %s", a.Change.Container, a.Workload, bytes(a.Change.ToMemory)))
+	}, fmt.Sprintf("raise the memory limit of container %s in the template of %s to %s", a.Change.Container, a.Workload, inBytes(a.Change.ToMemory)))
 	return c.answered(a, c.send(ctx, a.DryRun), fmt.Sprintf("the template of %s was patched too", a.Workload))
 }
 
@@ -112,19 +112,19 @@ func fits(c *corev1.Container, a *healing.Action, where string) (healing.Result,
 	switch {
 	case a.Change.ToMemory <= a.Change.FromMemory || a.Change.FromMemory <= 0:
 		return unsupported(fmt.Sprintf("a memory limit is only ever raised, not changed from %s to %s",
-			bytes(a.Change.FromMemory), bytes(a.Change.ToMemory))), false
+			inBytes(a.Change.FromMemory), inBytes(a.Change.ToMemory))), false
 	case limit == a.Change.ToMemory:
-		return already(fmt.Sprintf("the memory limit of container %s of %s is %s already", c.Name, where, bytes(limit))), false
+		return already(fmt.Sprintf("the memory limit of container %s of %s is %s already", c.Name, where, inBytes(limit))), false
 	case limit != a.Change.FromMemory:
 		return failed(fmt.Sprintf("the memory limit of container %s of %s was changed in between: it is %s, not %s",
-			c.Name, where, bytes(limit), bytes(a.Change.FromMemory))), false
+			c.Name, where, inBytes(limit), inBytes(a.Change.FromMemory))), false
 	}
 	return healing.Result{}, true
 }
 
 // raised returns the container of a patch.
 func raised(c *corev1.Container, a *healing.Action, requestToo bool) map[string]any {
-	memory := map[string]any{"memory": bytes(a.Change.ToMemory)}
+	memory := map[string]any{"memory": inBytes(a.Change.ToMemory)}
 	resources := map[string]any{"limits": memory}
 	if requestToo {
 		resources["requests"] = memory
@@ -132,5 +132,5 @@ func raised(c *corev1.Container, a *healing.Action, requestToo bool) map[string]
 	return map[string]any{"name": c.Name, "resources": resources}
 }
 
-// bytes writes a number of bytes as Kubernetes does, such as 120Mi.
-func bytes(n int64) string { return resource.NewQuantity(n, resource.BinarySI).String() }
+// inBytes writes a number of bytes as Kubernetes does, such as 120Mi.
+func inBytes(n int64) string { return resource.NewQuantity(n, resource.BinarySI).String() }

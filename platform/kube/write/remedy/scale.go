@@ -73,12 +73,12 @@ func (s *Surgeon) scale(ctx context.Context, a *healing.Action, done string) hea
 	}
 	c := &call{
 		api: s.core.AppsV1().RESTClient(), verb: "PUT", resource: resource, namespace: a.Workload.Namespace, name: a.Workload.Name, sub: "scale",
-		body: &autoscalingv1.Scale{
-			TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v1", Kind: "Scale"},
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: a.Workload.Namespace, Name: a.Workload.Name, UID: present.UID, ResourceVersion: present.ResourceVersion,
+		body: map[string]any{ // the type would leave a 0 out
+			"apiVersion": "autoscaling/v1", "kind": "Scale",
+			"metadata": map[string]any{
+				"namespace": a.Workload.Namespace, "name": a.Workload.Name, "uid": present.UID, "resourceVersion": present.ResourceVersion,
 			},
-			Spec: autoscalingv1.ScaleSpec{Replicas: a.Change.ToReplicas},
+			"spec": map[string]any{"replicas": a.Change.ToReplicas},
 		},
 		short:       fmt.Sprintf(`{"spec":{"replicas":%d}}`, a.Change.ToReplicas),
 		description: fmt.Sprintf("scale %s from %d to %d replicas", a.Workload, a.Change.FromReplicas, a.Change.ToReplicas),
