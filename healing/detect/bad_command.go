@@ -50,10 +50,20 @@ func badCommand(s *subject, d *death) (explanation, bool) {
 	return e, true
 }
 
-// cannotRun finds a container that waits because the runtime could not run it, where no death tells of it.
+// cannotRun finds a container that waits because the runtime could not make or run it, where no death tells of it. What a
+// ConfigMap or a Secret is missing for is told by configMissing.
 func cannotRun(s *subject) (incident.Finding, bool) {
 	c := s.container
-	if c.State != cluster.StateWaiting || c.WaitingReason != waitingRunError || s.explained {
+	if c.State != cluster.StateWaiting || s.explained {
+		return incident.Finding{}, false
+	}
+	switch c.WaitingReason {
+	case waitingRunError:
+	case waitingCreateError:
+		if _, long := s.pending(); !long || busy(c.WaitingMessage) || MissingConfig(c.WaitingMessage) != "" {
+			return incident.Finding{}, false
+		}
+	default:
 		return incident.Finding{}, false
 	}
 	e := notRun(s, "it waits with "+c.WaitingReason, c.WaitingMessage)
@@ -85,6 +95,12 @@ func notRun(s *subject, sign, message string) explanation {
 	return e
 }
 
+// busy reports whether the message is one of a runtime that is slow, and nothing is wrong with the container: it did not answer in
+// time, or still works on the attempt before.
+func busy(message string) bool {
+	return strings.Contains(message, "deadline exceeded") || strings.Contains(message, "is reserved for") || message == ""
+}
+
 // CommandError reads which command a runtime's, a kernel's or a shell's message says cannot be run, and why; both are empty for
 // a message that names none. It knows `exec: "/app/web": stat /app/web: no such file or directory` (runc), "executable file
 // `web` not found" (crun), "exec /app/web: exec format error" and "sh: 1: web: not found".
@@ -93,6 +109,9 @@ func CommandError(message string) (command, why string) {
 		if name, after, closed := strings.Cut(rest, `"`); closed {
 			return phrase.Cut(name, 120), commandClass(after)
 		}
+	}
+	if strings.Contains(strings.ToLower(message), "no command specified") {
+		return "(none)", "neither the image nor the container names one"
 	}
 	if _, rest, found := strings.Cut(message, "executable file `"); found {
 		if name, after, closed := strings.Cut(rest, "`"); closed {

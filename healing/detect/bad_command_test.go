@@ -58,6 +58,16 @@ func TestBadCommand(t *testing.T) {
 		},
 		{name: "a script that ran for a while", replica: pod(terminated(dead(127, "Error")))},
 		{name: "an application's own message", replica: pod(terminated(short(1, "config: not found")))},
+		{
+			name: "it cannot be made", want: []string{"BadCommand active"}, confidence: 50, says: []string{"could not be run", "cannot load seccomp profile"},
+			replica: pod(waiting("CreateContainerError", `failed to create containerd container: cannot load seccomp profile "/var/lib/kubelet/seccomp/web.json": no such file or directory`)),
+		},
+		{
+			name: "it has no command", want: []string{"BadCommand active"}, confidence: 95, says: []string{"neither the image nor the container names one"},
+			replica: pod(waiting("CreateContainerError", `failed to generate container "c1" spec: failed to generate spec: no command specified`)),
+		},
+		{name: "the runtime still works on it", replica: pod(waiting("CreateContainerError", `failed to reserve container name "app_web": name "app_web" is reserved for "c1"`))},
+		{name: "a Secret that is missing", replica: pod(waiting("CreateContainerError", `secret "db" not found`)), want: []string{"ConfigMissing active"}},
 		{name: "an init container's", replica: pod(looping(startError(notThere), 1), kind(cluster.ContainerInit)), want: []string{"BadCommand active"}, says: []string{"init container"}},
 	})
 }

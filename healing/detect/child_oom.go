@@ -7,10 +7,16 @@ import (
 	"github.com/homeostat/homeostat/healing/internal/phrase"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/metrics"
 )
 
+// emptied is the memory below which nothing runs in a container any more: what the kernel keeps for an empty cgroup is about
+// half of it.
+const emptied = 512 << 10
+
 // childOOM finds that the kernel killed a process in a container whose main process lives on. No status says so; the
-// counter of kills does.
+// counter of kills does, and the memory after the kill: where the main process was killed the counter shows it some seconds before
+// the status, and none is left.
 func childOOM(s *subject) (incident.Finding, bool) {
 	c := s.container
 	if !c.OOMEventsKnown || c.OOMEvents <= 0 || c.State != cluster.StateRunning || c.LastOOMEvent.IsZero() {
@@ -24,6 +30,13 @@ func childOOM(s *subject) (incident.Finding, bool) {
 		c.LastOOMEvent.Sub(d.FinishedAt) <= near {
 		return incident.Finding{}, false
 	}
+	since, alive := s.memorySince(c.LastOOMEvent)
+	switch {
+	case since != nil && !alive:
+		return incident.Finding{}, false // the status does not show the end of the main process yet
+	case since == nil && s.Now.Sub(c.LastOOMEvent) < shortLife:
+		return incident.Finding{}, false // the next sample tells
+	}
 	f := incident.Finding{
 		Since: c.LastOOMEvent,
 		// The count starts anew with every collector, so the minute names the occurrence.
@@ -33,8 +46,26 @@ func childOOM(s *subject) (incident.Finding, bool) {
 			s.who(), phrase.Count(c.OOMEvents, "kill")),
 		For: []string{"the container's OOM counter grew", "its main process was not restarted"},
 	}
+	if since == nil {
+		f.Confidence = 75
+		f.Against = []string{"no memory sample since"}
+	} else {
+		f.For = append(f.For, "it uses "+phrase.Bytes(since.MemoryBytes)+" since")
+	}
 	if c.MemoryLimit > 0 {
 		f.For = append(f.For, "its memory limit is "+phrase.Bytes(c.MemoryLimit))
 	}
 	return f, true
+}
+
+// memorySince returns the newest sample of the container's memory after that time, nil for none, and whether something still
+// runs in it.
+func (s *subject) memorySince(at time.Time) (p *metrics.Point, alive bool) {
+	points := s.points()
+	for i := len(points) - 1; i >= 0 && points[i].At.After(at); i-- {
+		if points[i].MemoryBytes >= 0 {
+			return &points[i], points[i].MemoryBytes >= emptied
+		}
+	}
+	return nil, false
 }

@@ -14,7 +14,13 @@ func TestChildOOM(t *testing.T) {
 		}
 	}
 	check(t, []row{
-		{name: "the container lives on", replica: pod(counted(2, ago(10*time.Second))), want: []string{"ChildOOM"}, says: []string{"lives on", "2 kills"}},
+		{
+			name: "the container lives on", replica: pod(counted(2, ago(15*time.Second))), memory: memory(126*mib, 20*mib), want: []string{"ChildOOM"}, confidence: 90,
+			says: []string{"lives on", "2 kills"},
+		},
+		{name: "nothing is left in it", replica: pod(counted(1, ago(15*time.Second))), memory: memory(126*mib, 270<<10)},
+		{name: "the next sample will tell", replica: pod(counted(1, ago(9*time.Second))), memory: memory(126*mib, 126*mib)},
+		{name: "no sample came", replica: pod(counted(1, ago(16*time.Second))), want: []string{"ChildOOM"}, confidence: 75},
 		{name: "none", replica: pod(counted(0, time.Time{}))},
 		{name: "long ago", replica: pod(counted(1, ago(20*time.Minute)))},
 		{name: "in the life before", replica: pod(counted(1, ago(2*time.Hour)))},

@@ -49,6 +49,10 @@ func crashLoop(s *subject) (incident.Finding, bool) {
 		d.ExitCode, ExitMeaning(d.ExitCode, d.Signal))
 	if life, known := lifeOf(d.Termination); known {
 		f.Message += "; it lived " + phrase.Span(life)
+		if d.ExitCode == exitKill && life < shortLife && c.MemoryLimit > 0 {
+			f.Confidence = 80
+			f.Against = append(f.Against, "a kill so soon after its start may be one at its memory limit of "+phrase.Bytes(c.MemoryLimit)+" that the runtime missed")
+		}
 	}
 	switch same, other := s.exitsOfOthers(d); {
 	case same > 0 && other == 0:

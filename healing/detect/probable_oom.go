@@ -48,8 +48,9 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 		e.against = append(e.against, lastSample(used, limit))
 		e.message = s.who() + " was probably killed for memory: exit code 137, and at its pace of growth it was at its limit of " +
 			phrase.Bytes(limit)
-	case !known && timed && life < shortLife:
-		e.confidence = 50
+	case !known && timed && life < shortLife && s.oomElsewhere(d):
+		e.confidence = 60
+		e.pro = append(e.pro, "another death of this container was an OOM kill")
 		e.against = append(e.against, "it lived "+phrase.Span(life)+", too short for a memory sample")
 		e.message = fmt.Sprintf("%s was probably killed for memory: exit code 137 after %s, with a limit of %s",
 			s.who(), phrase.Span(life), phrase.Bytes(limit))
@@ -57,6 +58,23 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 		return explanation{}, false
 	}
 	return e, true
+}
+
+// oomElsewhere reports whether another death of this container, in this replica or in another one, is known to be an OOM kill. A
+// short life alone proves nothing: a program may end with 137 by itself, and the runtime sees one kill where it misses another.
+func (s *subject) oomElsewhere(d *death) bool {
+	for i := range s.Workload.Replicas {
+		c := s.Workload.Replicas[i].Container(s.container.Name)
+		if c == nil {
+			continue
+		}
+		for _, t := range [2]*cluster.Termination{c.Terminated, c.Last} {
+			if t != nil && t != d.Termination && t.Reason == cluster.ReasonOOMKilled {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // reasonPhrase says that the runtime itself speaks of no OOM kill.

@@ -9,14 +9,26 @@ import (
 )
 
 func TestProbableOOM(t *testing.T) {
+	short := &cluster.Termination{ContainerID: "c1", ExitCode: 137, Reason: "Error", StartedAt: ago(5 * time.Second), FinishedAt: ago(2 * time.Second)}
 	high := memory(100*mib, 126*mib)
 	check(t, []row{
 		{name: "memory at the limit", replica: pod(terminated(dead(137, "Error"))), memory: high, want: []string{"ProbableOOM active"}, confidence: 75},
 		{name: "memory low", replica: pod(terminated(dead(137, "Error"))), memory: memory(30 * mib)},
 		{name: "no samples of a long life", replica: pod(terminated(dead(137, "Error")))},
+		{name: "too short for a sample", replica: pod(terminated(short))},
 		{
-			name: "too short for a sample", want: []string{"ProbableOOM active"}, confidence: 50,
-			replica: pod(terminated(&cluster.Termination{ExitCode: 137, Reason: "Error", StartedAt: ago(5 * time.Second), FinishedAt: ago(2 * time.Second)})),
+			name: "too short for a sample, and killed at its limit before", want: []string{"OOMKilled", "ProbableOOM active"},
+			replica: pod(terminated(short), func(_ *cluster.Replica, c *cluster.Container) {
+				c.Restarts = 1
+				c.Last = &cluster.Termination{ContainerID: "c0", ExitCode: 137, Reason: "OOMKilled", StartedAt: ago(15 * time.Second), FinishedAt: ago(10 * time.Second)}
+			}),
+		},
+		{name: "too short for a sample, again and again", replica: pod(looping(short, 4)), want: []string{"CrashLoop active"}, confidence: 80},
+		{
+			name: "disrupted after its death", want: []string{"ProbableOOM active", "Disrupted"}, memory: high, confidence: 75,
+			replica: pod(terminated(dead(137, "Error")), event("Killing", "Stopping container app", ago(-20*time.Second)), func(r *cluster.Replica, _ *cluster.Container) {
+				r.Disruption, r.DisruptionSince = "DeletionByTaintManager", ago(-18*time.Second)
+			}),
 		},
 		{
 			name: "it grew so fast that the samples end far below", replica: pod(terminated(dead(137, "Error"))), memory: memory(10*mib, 60*mib, 110*mib),

@@ -21,9 +21,11 @@ const (
 	farFromLimit = 0.5
 	// shortLife is the life that fits between two scrapes of the slowest usual source (metrics-server: 15 s).
 	shortLife = 15 * time.Second
-	exitKill  = 137 // 128 + SIGKILL
-	exitTerm  = 143 // 128 + SIGTERM
-	sigKill   = 9
+	// skew is how much later than a death an event or a condition may seem that caused it: whole seconds, two clocks.
+	skew     = 5 * time.Second
+	exitKill = 137 // 128 + SIGKILL
+	exitTerm = 143 // 128 + SIGTERM
+	sigKill  = 9
 )
 
 // Reasons by which the runtime says that a process never ran: containerd's and Docker's of a termination, and the kubelet's
@@ -32,6 +34,8 @@ const (
 	reasonStartError = "StartError"
 	reasonCannotRun  = "ContainerCannotRun"
 	waitingRunError  = "RunContainerError"
+
+	waitingCreateError = "CreateContainerError"
 )
 
 // quoted is how much of a platform's message goes into a sentence.
@@ -51,8 +55,16 @@ func unclaimedKill(s *subject, d *death) bool {
 		reasonStartError, reasonCannotRun, "DeadlineExceeded":
 		return false
 	}
-	whole := s.replica.Disruption != "" || s.replica.Reason != "" // Evicted, Shutdown, NodeLost: the replica was ended, not the container
-	return d.ExitCode == exitKill && !whole && killerEvent(s, d) == nil
+	return d.ExitCode == exitKill && !s.endedBefore(d) && killerEvent(s, d) == nil
+}
+
+// endedBefore reports whether the whole replica was being ended (Evicted, Shutdown, DeletionByTaintManager) when the container
+// died. A disruption that came later explains nothing.
+func (s *subject) endedBefore(d *death) bool {
+	if r := s.replica; r.Disruption != "" {
+		return r.DisruptionSince.IsZero() || d.FinishedAt.IsZero() || !r.DisruptionSince.After(d.FinishedAt.Add(skew))
+	}
+	return s.replica.Reason != ""
 }
 
 // killerEvent returns an event about the replica that says who else may have killed the container in that life, nil for none.
@@ -70,7 +82,7 @@ func killerEvent(s *subject, d *death) *cluster.Event {
 				return ev
 			}
 		case "Preempting", "Evicted":
-			if eventNear(ev, d.FinishedAt) {
+			if inLife(ev, d) {
 				return ev
 			}
 		}
@@ -78,10 +90,19 @@ func killerEvent(s *subject, d *death) *cluster.Event {
 	return nil
 }
 
-// inLife reports whether the event is near the end of the life, or within it: between the kubelet's decision to kill and the
-// end there may be a long grace period, and nothing lives on after that decision.
+// inLife reports whether the event of a decision to kill is shortly before the end of the life, or within it: between that
+// decision and the end there may be a long grace period, and nothing lives on after it. One that came later is about the next
+// life.
 func inLife(ev *cluster.Event, d *death) bool {
-	return eventNear(ev, d.FinishedAt) || lived(d.Termination) && !ev.Last.Before(d.StartedAt) && ev.Last.Before(d.FinishedAt)
+	for _, at := range [2]time.Time{ev.Last, ev.First} {
+		if at.After(d.FinishedAt.Add(skew)) {
+			continue
+		}
+		if d.FinishedAt.Sub(at) <= near || lived(d.Termination) && !at.Before(d.StartedAt) {
+			return true
+		}
+	}
+	return false
 }
 
 // killedContainer reads which container "Container app failed liveness probe, will be restarted" or "Stopping container app"
