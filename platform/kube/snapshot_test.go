@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -45,9 +46,7 @@ func (w *world) relate(t *testing.T) {
 	t.Helper()
 	object := func(apiVersion, kind, name string, rest apitest.Object) {
 		o := apitest.Object{"apiVersion": apiVersion, "kind": kind, "metadata": apitest.Object{"namespace": "shop", "name": name, "uid": kind + name}}
-		for k, v := range rest {
-			o[k] = v
-		}
+		maps.Copy(o, rest)
 		w.Put(t, o)
 	}
 	object("v1", "Service", "web", apitest.Object{"spec": apitest.Object{"selector": apitest.Object{"app": "web"}}})
@@ -83,7 +82,7 @@ func resizable(rw http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	rw.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(rw).Encode(apitest.Object{"kind": "APIResourceList", "groupVersion": "v1", "resources": []apitest.Object{ //nolint:errchkjson // a client that is gone needs no answer
+	_ = json.NewEncoder(rw).Encode(apitest.Object{"kind": "APIResourceList", "groupVersion": "v1", "resources": []apitest.Object{
 		{"name": "pods", "kind": "Pod", "namespaced": true, "verbs": []string{"get"}},
 		{"name": "pods/resize", "kind": "Pod", "namespaced": true, "verbs": []string{"patch"}},
 	}})

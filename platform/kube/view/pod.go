@@ -98,7 +98,7 @@ func (r *Records) conditions(rec *Pod, conditions []corev1.PodCondition) {
 	rep := &rec.Replica
 	for i := range conditions {
 		c := &conditions[i]
-		switch c.Type {
+		switch c.Type { //nolint:exhaustive // the others are told as they are
 		case corev1.PodReady:
 			rec.ReadyKnown = true
 			rep.Ready = c.Status == corev1.ConditionTrue

@@ -52,11 +52,13 @@ type kept struct {
 	// What its pods are: all that are not at their end, those that are ready, and when the last of them became it.
 	pods, ready int32
 	readySince  time.Time
+	// healthyAt is when it was last seen healthy.
+	healthyAt time.Time
 }
 
 // revisions returns what the owner keeps, newest first, without what the pods say.
 func (b *building) revisions() []kept {
-	var out []kept
+	out := make([]kept, 0, len(b.sets)+len(b.past))
 	for _, s := range b.sets {
 		out = append(out, kept{
 			uid: s.UID, object: s.Name, name: s.Revision, number: s.Number, createdAt: s.CreatedAt, scaledAt: s.ScaledAt,
@@ -111,18 +113,18 @@ func (k *kept) healthy(now time.Time) bool {
 
 // revise fills in the revisions of the workload, and what was changed with each.
 func (b *building) revise(s *Sources, now time.Time) {
-	list := b.revisions()
-	if len(list) == 0 {
+	if len(b.sets)+len(b.past) == 0 {
 		return
 	}
+	list := b.revisions()
 	b.count(list)
-	seen := s.Notes.healthy(list, now)
+	s.Notes.healthy(list, now)
 	w := b.workload
 	w.Revisions = make([]cluster.Revision, 0, min(len(list), MaxRevisions))
 	for i := range list[:min(len(list), MaxRevisions)] {
 		k := &list[i]
 		r := cluster.Revision{
-			Name: k.name, Object: k.object, Number: k.number, CreatedAt: k.createdAt, Desired: k.desired, Ready: k.ready, HealthyAt: seen[i],
+			Name: k.name, Object: k.object, Number: k.number, CreatedAt: k.createdAt, Desired: k.desired, Ready: k.ready, HealthyAt: k.healthyAt,
 		}
 		if r.HealthyAt.IsZero() {
 			r.HealthyAt = b.completed(list, i)
@@ -135,48 +137,50 @@ func (b *building) revise(s *Sources, now time.Time) {
 	w.Changes = append(w.Changes, s.Notes.rollouts(b.top, list)...)
 }
 
-// completed returns when the rollout of a revision that was left behind had come to its end, as far as the objects tell
-// without anybody having watched; zero: they do not.
+// completed returns when the rollout of a revision had come to its end, as far as the objects tell without anybody having
+// watched; zero: they do not.
 func (b *building) completed(list []kept, i int) time.Time {
 	head, k := b.top.Head, &list[i]
-	if head == nil {
+	switch {
+	case head == nil:
 		return time.Time{}
-	}
-	if len(b.past) > 0 {
+	case len(b.past) > 0:
 		// A StatefulSet's current revision became it when every replica had it and was ready, but for the first of all.
 		// When that was is not kept: not before it was made.
 		if b.top.Kind == cluster.KindStatefulSet && k.name == head.Current && k.number > 1 {
 			return k.createdAt
 		}
 		return time.Time{}
-	}
-	if i == 0 { // until its controller has looked at a new one, the condition is about the one before
+	case i == 0: // until its controller has looked at a new one, the condition is about the one before
 		rolledBack := len(list) > 1 && !k.createdAt.After(list[1].createdAt)
 		if rolledBack || head.CompleteAt.Before(k.createdAt) {
 			return time.Time{}
 		}
 		return head.CompleteAt
 	}
-	next := &list[i-1]
-	if !head.Guarded || k.number == 0 || !next.createdAt.After(k.createdAt) {
+	next := list[i-1].createdAt
+	switch {
+	case !head.Guarded || k.number == 0 || !next.After(k.createdAt):
 		return time.Time{}
+	case k.number > 1:
+		return takenOver(k, list[i+1:], next)
+	case head.AvailableSince.Before(next): // nothing was before it: what was available when the next one came was this one
+		return head.AvailableSince
 	}
-	if k.number == 1 {
-		// Nothing was before it, so that what was available when the next one came was this one.
-		if a := head.AvailableSince; !a.IsZero() && a.Before(next.createdAt) {
-			return a
-		}
-		return time.Time{}
-	}
-	// The last replicas of the older ones were taken away before the next one came: enough of this one were available.
+	return time.Time{}
+}
+
+// takenOver returns when the last replicas of the older revisions were taken away, if that was before the next one came: then
+// enough of this one were available.
+func takenOver(k *kept, older []kept, next time.Time) time.Time {
 	var at time.Time
-	for j := i + 1; j < len(list); j++ {
-		older := &list[j]
-		if older.desired > 0 || older.scaledAt.IsZero() || !older.scaledAt.Before(next.createdAt) {
+	for i := range older {
+		o := &older[i]
+		if o.desired > 0 || o.scaledAt.IsZero() || !o.scaledAt.Before(next) {
 			return time.Time{}
 		}
-		if older.scaledAt.After(at) {
-			at = older.scaledAt
+		if o.scaledAt.After(at) {
+			at = o.scaledAt
 		}
 	}
 	if at.Before(k.createdAt) {
@@ -185,18 +189,16 @@ func (b *building) completed(list []kept, i int) time.Time {
 	return at
 }
 
-// healthy notes which revisions are healthy now and returns for each when it last was, as far as was noted.
-func (n *Notes) healthy(list []kept, now time.Time) []time.Time {
-	out := make([]time.Time, len(list))
+// healthy notes which revisions are healthy now, and sets for each when it last was, as far as was noted.
+func (n *Notes) healthy(list []kept, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range list {
 		if list[i].healthy(now) {
 			n.healthyAt[list[i].uid] = now
 		}
-		out[i] = n.healthyAt[list[i].uid]
+		list[i].healthyAt = n.healthyAt[list[i].uid]
 	}
-	return out
 }
 
 // byRevision sorts ControllerRevisions newest first.

@@ -63,47 +63,7 @@ type building struct {
 
 // Workloads groups the records under the top of their chain of owners.
 func Workloads(s Sources, now time.Time) []*cluster.Workload {
-	byUID := make(map[string]*Owner, len(s.Owners))
-	for _, o := range s.Owners {
-		byUID[o.UID] = o
-	}
-	groups := make(map[cluster.Ref]*building, len(s.Owners))
-	group := func(ref cluster.Ref) *building {
-		b := groups[ref]
-		if b == nil {
-			b = &building{workload: &cluster.Workload{Ref: ref}}
-			groups[ref] = b
-		}
-		return b
-	}
-	for _, o := range s.Owners {
-		top, ref, ok := topOf(o, byUID)
-		if !ok {
-			continue
-		}
-		b := group(ref)
-		switch {
-		case top == o:
-			b.top = o
-		case o.Kind == cluster.KindReplicaSet:
-			b.sets = append(b.sets, o)
-		default:
-			b.children = append(b.children, o)
-		}
-	}
-	for _, h := range s.History {
-		if o := byUID[h.Controller.UID]; o != nil {
-			if b := groups[refOf(o)]; b != nil && b.top == o {
-				b.past = append(b.past, h)
-			}
-		}
-	}
-	for _, p := range s.Pods {
-		if ref, ok := podTop(p, byUID); ok {
-			b := group(ref)
-			b.pods = append(b.pods, p)
-		}
-	}
+	groups := group(&s)
 	out := make([]*cluster.Workload, 0, len(groups))
 	about := relate(&s)
 	for _, b := range groups {
@@ -117,6 +77,54 @@ func Workloads(s Sources, now time.Time) []*cluster.Workload {
 	switched(&s, out)
 	tracks(&s, groups, out)
 	return out
+}
+
+// group finds the top of every chain of owners, and what belongs to it.
+func group(s *Sources) map[cluster.Ref]*building {
+	byUID := make(map[string]*Owner, len(s.Owners))
+	for _, o := range s.Owners {
+		byUID[o.UID] = o
+	}
+	groups := make(map[cluster.Ref]*building, len(s.Owners))
+	of := func(ref cluster.Ref) *building {
+		b := groups[ref]
+		if b == nil {
+			b = &building{workload: &cluster.Workload{Ref: ref}}
+			groups[ref] = b
+		}
+		return b
+	}
+	for _, o := range s.Owners {
+		if top, ref, ok := topOf(o, byUID); ok {
+			of(ref).own(o, top)
+		}
+	}
+	for _, h := range s.History {
+		if o := byUID[h.Controller.UID]; o != nil {
+			if b := groups[refOf(o)]; b != nil && b.top == o {
+				b.past = append(b.past, h)
+			}
+		}
+	}
+	for _, p := range s.Pods {
+		if ref, ok := podTop(p, byUID); ok {
+			b := of(ref)
+			b.pods = append(b.pods, p)
+		}
+	}
+	return groups
+}
+
+// own adds an owner that belongs to the workload.
+func (b *building) own(o, top *Owner) {
+	switch {
+	case top == o:
+		b.top = o
+	case o.Kind == cluster.KindReplicaSet:
+		b.sets = append(b.sets, o)
+	default:
+		b.children = append(b.children, o)
+	}
 }
 
 // watched reports whether the owners of that kind are among the records, so that one that is not there has not arrived yet.

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -308,11 +311,18 @@ func TestARingOfOwnersEnds(t *testing.T) {
 	}
 }
 
-func BenchmarkWorkloads1000(b *testing.B) {
+// BenchmarkSnapshot1000 has 100 Deployments of ten pods, each with a Service, its endpoints and a PodDisruptionBudget.
+func BenchmarkSnapshot1000(b *testing.B) {
 	var objects []any
 	for d := range 100 {
 		name := fmt.Sprint("web-", d)
-		objects = append(objects, deployment(name, 10))
+		set := labelSet{"app": name, "part": "shop", "tier": "front"}
+		selector := labelSet{"app": name, "part": "shop"}
+		objects = append(objects, coloured(name, set), service(name, selector), slice(name, name, discoveryv1.AddressTypeIPv4, new(true)),
+			&policyv1.PodDisruptionBudget{
+				ObjectMeta: meta("PodDisruptionBudget", name),
+				Spec:       policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: selector}},
+			})
 		for n := range 5 {
 			objects = append(objects, replicaSet(fmt.Sprint(name, "-", n), name, fmt.Sprint(n+1), fmt.Sprint("web:", n), 0, time.Duration(5-n)*time.Hour))
 		}
@@ -321,13 +331,47 @@ func BenchmarkWorkloads1000(b *testing.B) {
 		}
 	}
 	s := sources(b, objects...)
+	s.EndpointsKnown = true
 	s.OOM = func(string, string, string) (int64, time.Time, bool) { return 0, time.Time{}, true }
 	b.ReportAllocs()
 	for b.Loop() {
-		if len(Workloads(s, noon)) != 100 {
-			b.Fatal("workloads are missing")
+		snap := Snapshot(s, noon)
+		if len(snap.Workloads) != 100 || len(snap.Services) != 100 || len(snap.Workloads[0].Budgets) != 1 || len(snap.Workloads[0].Services) != 1 {
+			b.Fatal("something is missing")
 		}
 	}
+}
+
+// TestBytesPerPod holds what the record of a pod costs, with the conditions of a real one.
+func TestBytesPerPod(t *testing.T) {
+	const most, pods = 2048, 2000
+	recorded, records := readPod(t, "testdata/pods/running.json"), NewRecords()
+	for _, c := range []corev1.PodConditionType{corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady} {
+		recorded.Status.Conditions = append(recorded.Status.Conditions, corev1.PodCondition{Type: c, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(noon)})
+	}
+	kept := make([]*Pod, 0, pods)
+	before := heap()
+	for i := range pods {
+		p := recorded.DeepCopy() // as if each came from the API server by itself
+		p.Name = fmt.Sprint(p.Name, i)
+		p.UID = types.UID(p.Name)
+		kept = append(kept, records.Pod(p))
+	}
+	each := (heap() - before) / pods
+	t.Logf("%d bytes per pod", each)
+	if each > most {
+		t.Errorf("the record of a pod of one container costs %d bytes, at most %d are allowed", each, most)
+	}
+	runtime.KeepAlive(kept)
+	runtime.KeepAlive(recorded)
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func BenchmarkPodRecord(b *testing.B) {
