@@ -388,15 +388,19 @@ func TestSentences(t *testing.T) {
 				in.Findings[0].Death = &cluster.Termination{ExitCode: 137, StartedAt: at(0), FinishedAt: at(2)}
 				in.Memory = func(string, string) []metrics.Point {
 					return []metrics.Point{
-						{At: at(-1), MemoryBytes: 500 * mib}, {At: at(0.5), MemoryBytes: 50 * mib}, {At: at(1), MemoryBytes: metrics.NotKnown},
-						{At: at(1.5), MemoryBytes: 500 * mib}, {At: at(3), MemoryBytes: mib},
+						{At: at(-1), MemoryBytes: 500 * mib},
+						{At: at(0.5), MemoryBytes: 50 * mib},
+						{At: at(1), MemoryBytes: metrics.NotKnown},
+						{At: at(1.5), MemoryBytes: 500 * mib},
+						{At: at(3), MemoryBytes: mib},
 					}
 				}
 			}),
 			"app of web-1 fails; memory grew from 50 MiB to 500 MiB in 60 s before; 1 of 3 replicas shows it",
 		},
 		{
-			"the workload itself", Input{
+			"the workload itself",
+			Input{
 				Workload: &cluster.Workload{Ref: cluster.Ref{Kind: cluster.KindJob, Namespace: "shop", Name: "nightly"}}, Now: at(5),
 				Findings: []incident.Finding{{Kind: incident.JobFailed, Since: at(1), Confidence: 100, Message: "the job has failed"}},
 			},
@@ -442,8 +446,10 @@ func TestNothingIsExplainedByNothing(t *testing.T) {
 
 func TestLead(t *testing.T) {
 	findings := []incident.Finding{
-		{Replica: "a", Confidence: 70, Since: at(9)}, {Replica: "b", Confidence: 90, Since: at(1)},
-		{Replica: "c", Confidence: 90, Since: at(2)}, {Replica: "d", Confidence: 90, Since: at(2)},
+		{Replica: "a", Confidence: 70, Since: at(9)},
+		{Replica: "b", Confidence: 90, Since: at(1)},
+		{Replica: "c", Confidence: 90, Since: at(2)},
+		{Replica: "d", Confidence: 90, Since: at(2)},
 	}
 	if got := Lead(findings); got.Replica != "c" {
 		t.Errorf("the lead is of %s, want c: the surest, then the newest, then the first", got.Replica)

@@ -21,13 +21,10 @@ func Down(s cluster.Service) bool {
 
 // dependent are the kinds that the loss of a service can end in.
 func dependent(k incident.Kind) bool {
-	switch k {
-	case incident.CrashLoop, incident.NodeCrashLoop, incident.LivenessKill, incident.StartupKill, incident.CleanExit, incident.NotReady,
-		incident.ReadinessGate, incident.RolloutStuck, incident.JobFailed, incident.RestartRate:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]incident.Kind{
+		incident.CrashLoop, incident.NodeCrashLoop, incident.LivenessKill, incident.StartupKill, incident.CleanExit, incident.NotReady,
+		incident.ReadinessGate, incident.RolloutStuck, incident.JobFailed, incident.RestartRate,
+	}, k)
 }
 
 // dependency concludes that a service that is down, and that the logs name, is to blame.
@@ -80,17 +77,14 @@ func (s *scene) lines() []string {
 	var out []string
 	for i := range s.in.Evidence {
 		e := &s.in.Evidence[i]
-		switch e.Kind {
-		case incident.EvidenceLog:
+		if e.Kind == incident.EvidenceLog {
 			out = append(out, e.Lines...)
 			for j := range e.Templates {
 				out = append(out, e.Templates[j].Example)
 			}
-		case incident.EvidenceTermination:
-			if e.Termination != nil {
-				out = append(out, strings.Split(e.Termination.Message, "\n")...)
-			}
-		default:
+		}
+		if e.Kind == incident.EvidenceTermination && e.Termination != nil {
+			out = append(out, strings.Split(e.Termination.Message, "\n")...)
 		}
 	}
 	if s.lead.Death != nil {

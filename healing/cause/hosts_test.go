@@ -85,8 +85,10 @@ func TestServiceOf(t *testing.T) {
 		{"postgres-12.db.other.svc.cluster.local", "other/db"},
 		{"svc.svc.svc", "svc/svc"},
 
-		{"cache", ""},                              // of another namespace
-		{"mydb", ""}, {"db2", ""}, {"db-main", ""}, // whole names only
+		{"cache", ""}, // of another namespace
+		{"mydb", ""},
+		{"db2", ""},
+		{"db-main", ""}, // whole names only
 		{"db.example.com", ""},
 		{"db.go", ""},
 		{"main.db", ""}, // no pod of a StatefulSet

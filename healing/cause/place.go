@@ -23,23 +23,18 @@ const neverReady = 5 * time.Second
 
 // ofNodes are the kinds that lie in a node; no revision is to blame for them.
 func ofNodes(k incident.Kind) bool {
-	switch k {
-	case incident.NodeNotReady, incident.NodeOOM, incident.NodeCrashLoop, incident.SandboxFailed, incident.Evicted, incident.StatusUnknown:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]incident.Kind{
+		incident.NodeNotReady, incident.NodeOOM, incident.NodeCrashLoop, incident.SandboxFailed, incident.Evicted,
+		incident.StatusUnknown,
+	}, k)
 }
 
 // notOfRevisions are the kinds of which a new pod template is no likely cause, beside those of nodes.
 func notOfRevisions(k incident.Kind) bool {
-	switch k {
-	case incident.Disrupted, incident.StuckTerminating, incident.ResizeStuck, incident.CreateRefused, incident.AutoscalerBlind,
-		incident.JobFailed, incident.Storm:
-		return true
-	default:
-		return ofNodes(k)
-	}
+	return slices.Contains([]incident.Kind{
+		incident.Disrupted, incident.StuckTerminating, incident.ResizeStuck, incident.CreateRefused, incident.AutoscalerBlind,
+		incident.JobFailed, incident.Storm,
+	}, k) || ofNodes(k)
 }
 
 // revision concludes that the newest revision is to blame.

@@ -2,6 +2,7 @@ package cause
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/healing/forecast"
@@ -29,12 +30,9 @@ const (
 
 // aboutMemory reports whether memory is what failed.
 func aboutMemory(k incident.Kind) bool {
-	switch k {
-	case incident.OOMKilled, incident.ProbableOOM, incident.ChildOOM, incident.MemoryLeak:
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]incident.Kind{
+		incident.OOMKilled, incident.ProbableOOM, incident.ChildOOM, incident.MemoryLeak,
+	}, k)
 }
 
 // memory concludes that memory leaks, or that it follows load.

@@ -21,7 +21,7 @@ const lookEvery = 300 // seconds
 
 // What TestForecastError measures; docs/forecast.md has the figures of 400 lives from seed 1000. The rules were made with seed 0.
 var (
-	lives = flag.Int("lives", 25, "lives of each kind")
+	lives = flag.Int("lives", 15, "lives of each kind")
 	seed  = flag.Uint64("seed", 0, "first seed of the lives")
 )
 

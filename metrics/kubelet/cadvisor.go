@@ -174,7 +174,7 @@ func (l *life) note(family []byte, at *int64, value float64) {
 }
 
 // tell hands the life over to the sink. The counters of OOM kills have the time of the reading, all of one page the same.
-func (l *life) tell(sink Sink, read time.Time) {
+func (l *life) tell(sink CadvisorSink, read time.Time) {
 	if l.has&hasOOM != 0 {
 		sink.AddOOMEvents(l.key, l.instance, read, l.ooms)
 	}

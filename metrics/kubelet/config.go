@@ -31,11 +31,16 @@ type Nodes interface {
 // Sink takes what was read; *metrics.Store is one. Its methods are called from many goroutines and must not block.
 type Sink interface {
 	Add(key metrics.Key, node string, sample metrics.Sample)
+	CadvisorSink
+	AddPressure(namespace, pod string, at time.Time, percent float64)
+	NodeScraped(node string, at time.Time, err error)
+}
+
+// CadvisorSink takes what only the cadvisor page has, as *metrics.Store says at each method.
+type CadvisorSink interface {
 	AddOOMEvents(key metrics.Key, instance string, at time.Time, count float64)
 	AddResident(key metrics.Key, instance string, at time.Time, bytes int64)
 	AddThrottling(key metrics.Key, instance string, at time.Time, periods, throttled float64)
-	AddPressure(namespace, pod string, at time.Time, percent float64)
-	NodeScraped(node string, at time.Time, err error)
 }
 
 // Observer is told of every scrape of /metrics/resource: how long it took, how many samples the page had, and the error,
