@@ -108,6 +108,14 @@ func many(n int) []logs.Line {
 	return out
 }
 
+// byText orders the lines of one nanosecond, whose order is nobody's.
+func byText(a, b logs.Line) int {
+	if c := a.At.Compare(b.At); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Text, b.Text)
+}
+
 func TestPages(t *testing.T) {
 	all := many(100) // ends at the death
 	for name, tc := range map[string]struct {
@@ -134,13 +142,6 @@ func TestPages(t *testing.T) {
 			got, err := r.Window(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)
-			}
-			// Of one nanosecond the order is nobody's.
-			byText := func(a, b logs.Line) int {
-				if c := a.At.Compare(b.At); c != 0 {
-					return c
-				}
-				return strings.Compare(a.Text, b.Text)
 			}
 			if !slices.IsSortedFunc(got, func(a, b logs.Line) int { return a.At.Compare(b.At) }) {
 				t.Error("lines are not in order of time")
