@@ -129,9 +129,9 @@ func value(line string, i int, kind secretKind) (start, end int) {
 		return start, start + restOf(line[start:])
 	case authHeader:
 		return start, start + authOf(line[start:])
-	default:
-		return start, start + wordOf(line[start:])
+	case noSecret, valueOnly:
 	}
+	return start, start + wordOf(line[start:])
 }
 
 func upTo(s, stop string) int {

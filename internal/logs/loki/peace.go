@@ -27,7 +27,7 @@ func (r *Reader) remember(e *Error) {
 	switch e.Trouble {
 	case Throttled, Broken, Absent, Slow:
 		pause = max(e.After, rest)
-	default: // the next query may be a better one
+	case Denied, Refused, Unlabeled: // the next query may be a better one
 		return
 	}
 	r.mu.Lock()

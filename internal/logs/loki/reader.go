@@ -73,8 +73,7 @@ func (r *Reader) Window(ctx context.Context, q logs.Query) ([]logs.Line, error) 
 	if err == nil && len(lines) == 0 {
 		err = r.missingLabels(ctx, q)
 	}
-	var trouble *Error
-	if errors.As(err, &trouble) {
+	if trouble, ok := errors.AsType[*Error](err); ok {
 		r.remember(trouble)
 		return lines, trouble
 	}
@@ -228,8 +227,7 @@ func (r *Reader) get(ctx context.Context, path string, v url.Values, limit int64
 
 // plain takes the address off an error: the query is long, and says nothing to whoever reads the incident.
 func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -188,13 +188,14 @@ func (c *cluster) summary(totals [sources]int) incident.LogTemplate {
 
 func (s severity) weight() int {
 	switch s {
+	case plain:
+		return 0
 	case warning:
 		return addWarning
 	case failure:
 		return addFailure
 	case fatal:
 		return addFatal
-	default:
-		return 0
 	}
+	return 0
 }

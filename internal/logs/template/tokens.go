@@ -17,12 +17,12 @@ const maxTokens = 64
 func tokens(text string) []string {
 	s := scanner{text: text, access: isAccess(text)}
 	for i := 0; i < len(text) && len(s.out) < maxTokens; {
-		switch c := text[i]; {
-		case c == ' ' || c == '\t':
+		switch text[i] {
+		case ' ', '\t':
 			s.flush()
 			s.status, s.request = s.request, false
 			i++
-		case c == '"' || c == '\'' || c == '`':
+		case '"', '\'', '`':
 			i = s.quote(i)
 		default:
 			i = s.word(i)

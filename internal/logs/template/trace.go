@@ -182,8 +182,8 @@ func frameTrace(lines []string) (event, int) {
 			cause = trimmed
 		}
 	}
-	if strings.HasPrefix(e.text, "at ") { // its head is cut off
-		e.text, e.frame = cutOff, strings.TrimPrefix(e.text, "at ")
+	if call, ok := strings.CutPrefix(e.text, "at "); ok { // its head is cut off
+		e.text, e.frame = cutOff, call
 	}
 	if cause != "" {
 		e.text += " " + cause

@@ -40,8 +40,8 @@ type node struct {
 
 func newTree() *tree { return &tree{roots: map[[2]int]*node{}} }
 
-// add puts the group where it fits best; false where there is no room for one more template.
-func (t *tree) add(g *group) bool {
+// add puts the group where it fits best. Where there is no room for one more template, it is left out.
+func (t *tree) add(g *group) {
 	leaf := t.leaf(g)
 	var best *cluster
 	var bestScore float64
@@ -52,7 +52,7 @@ func (t *tree) add(g *group) bool {
 	}
 	if best == nil {
 		if t.size == maxTemplates {
-			return false
+			return
 		}
 		t.size++
 		best = &cluster{severity: g.severity, tokens: slices.Clone(g.tokens)}
@@ -64,7 +64,6 @@ func (t *tree) add(g *group) bool {
 		}
 	}
 	best.groups = append(best.groups, g)
-	return true
 }
 
 func (t *tree) leaf(g *group) *node {

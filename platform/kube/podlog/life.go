@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/internal/incident"
@@ -107,10 +106,10 @@ type extract struct {
 func (k *Capturer) fetch(ctx context.Context, namespace string, x extract) ([]logs.Line, error) {
 	o := &corev1.PodLogOptions{
 		Container: x.container, Previous: x.previous, Timestamps: true,
-		TailLines: ptr.To(int64(x.lines)), LimitBytes: ptr.To(int64(x.bytes)),
+		TailLines: new(int64(x.lines)), LimitBytes: new(int64(x.bytes)),
 	}
 	if !x.since.IsZero() {
-		o.SinceTime = ptr.To(metav1.NewTime(x.since))
+		o.SinceTime = new(metav1.NewTime(x.since))
 	}
 	body, err := k.client.CoreV1().Pods(namespace).GetLogs(x.replica, o).Stream(ctx)
 	if err != nil {
