@@ -58,7 +58,7 @@ func (p *pass) climb(t *tracked, rungs []incident.Remedy, named bool) climbed {
 			out.held = q
 			return out
 		}
-		if r := q.retry; r != nil && r.Attempts > 0 && p.carriedOut(r) {
+		if r := q.lost(); r != nil {
 			out.held, out.answered = q, r
 			return out
 		}
@@ -86,7 +86,8 @@ func (p *pass) proposal(t *tracked, rung incident.Remedy, named bool) *proposal 
 	return q
 }
 
-// choose picks the finding to act on: one that still needs it, of replicas that are not ready first, then the oldest.
+// choose picks the finding to act on: one that still needs it, of the incident's own kind first, then of replicas that are not
+// ready, then the oldest.
 func (q *proposal) choose() {
 	for i := range q.t.findings {
 		f := &q.t.findings[i]
@@ -94,15 +95,23 @@ func (q *proposal) choose() {
 		if q.remedy.OnReplica() && r == nil || r != nil && r.Deleting() || !q.needs(f, r) {
 			continue
 		}
-		better := q.victim == nil
-		if !better {
-			ready, chosenReady := r != nil && r.Ready, q.replica != nil && q.replica.Ready
-			better = chosenReady && !ready || ready == chosenReady && f.Since.Before(q.victim.Since)
-		}
-		if better {
+		if q.victim == nil || q.before(f, r) {
 			q.victim, q.replica = f, r
 		}
 	}
+}
+
+// before reports whether the finding comes before the one that is chosen.
+func (q *proposal) before(f *incident.Finding, r *cluster.Replica) bool {
+	own, chosenOwn := f.Kind == q.t.inc.Kind, q.victim.Kind == q.t.inc.Kind
+	if own != chosenOwn {
+		return own
+	}
+	ready, chosenReady := r != nil && r.Ready, q.replica != nil && q.replica.Ready
+	if ready != chosenReady {
+		return chosenReady
+	}
+	return f.Since.Before(q.victim.Since)
 }
 
 // needs reports whether the finding leaves anything to be done by the remedy. What died and is ready again was restarted by the
@@ -181,6 +190,20 @@ func (p *pass) mayTry(q *proposal) bool {
 	}
 	wait := max(p.in.Policy.Cooldown, minRetry) << min(q.retry.Attempts-1, retryDoublings)
 	return p.now.Sub(q.retry.FinishedAt) >= wait
+}
+
+// lost returns a remediation of this rung that failed, or was dropped by a leader whose view was old, and had its effect all the
+// same; nil for none.
+func (q *proposal) lost() *incident.Remediation {
+	prefix := q.prefix(q.victim)
+	for i := range q.t.inc.Remediations {
+		r := &q.t.inc.Remediations[i]
+		failed := r.Outcome == incident.Failed || r.Outcome == incident.Blocked
+		if failed && !ended(r) && strings.HasPrefix(r.ID, prefix) && q.carriedOut(r) {
+			return r
+		}
+	}
+	return nil
 }
 
 // ended reports whether a remediation that failed is not tried again for what it ended with.

@@ -86,7 +86,7 @@ func (q *proposal) fitResize() {
 		q.change.ToMemory = done.Change.ToMemory
 		return
 	}
-	most := q.templateLimit(name, c.MemoryLimit) / 100 * int64(q.in.Policy.MaxMemoryPercent)
+	most := q.templateLimit(name, c.MemoryLimit) * int64(q.in.Policy.MaxMemoryPercent) / 100 / mebibyte * mebibyte
 	to := max(int64(math.Ceil(raiseShare*float64(c.MemoryLimit))), c.MemoryLimit+raiseBytes)
 	to = (to + mebibyte - 1) / mebibyte * mebibyte
 	if q.change.ToMemory = min(to, most); q.change.ToMemory <= c.MemoryLimit {

@@ -72,14 +72,24 @@ func (w *world) carry(a Action) Result {
 	if w.lingers {
 		return Result{Outcome: incident.Done, Message: "evicted"}
 	}
+	if !a.Remedy.OnReplica() && w.by == a.RemediationID {
+		return Result{Outcome: incident.Done, Message: "it was done already", Call: call}
+	}
 	e := effect{at: w.now, id: a.RemediationID, uid: a.ReplicaUID, remedy: a.Remedy}
 	res := Result{Outcome: incident.Done, Message: "accepted", Call: call}
 	if a.Remedy.OnReplica() {
-		e.what = w.carryReplica(&a, r, &res)
+		if e.what = w.carryReplica(&a, r, &res); e.what == "" {
+			return res
+		}
 	} else if e.what = w.carryWorkload(&a); e.what == "" {
 		return Result{Outcome: incident.Failed, Reason: ReasonFailed, Message: "changed in between", Call: call}
+	} else {
+		w.by = a.RemediationID
 	}
 	w.effects = append(w.effects, e)
+	if w.answerLost {
+		return Result{Outcome: incident.Failed, Reason: ReasonFailed, Message: "no answer in time", Call: call}
+	}
 	return res
 }
 
@@ -94,6 +104,10 @@ func (w *world) carryReplica(a *Action, r *cluster.Replica, res *Result) string 
 		return "captured " + uid
 	case incident.RemedyResizeMemory:
 		c := r.Container(a.Change.Container)
+		if c.MemoryLimit != a.Change.FromMemory {
+			*res = Result{Outcome: incident.Failed, Reason: ReasonFailed, Message: "changed in between"}
+			return ""
+		}
 		c.MemoryLimit = a.Change.ToMemory
 		if a.Change.Template {
 			w.roll("resized")
@@ -159,7 +173,11 @@ func (w *world) roll(revision string) {
 			return
 		}
 	}
-	o.Revisions = slices.Insert(o.Revisions, 0, cluster.Revision{Name: revision, CreatedAt: w.now})
+	next := cluster.Revision{Name: revision, CreatedAt: w.now}
+	if len(o.Revisions) > 0 {
+		next.MemoryLimits = o.Revisions[0].MemoryLimits
+	}
+	o.Revisions = slices.Insert(o.Revisions, 0, next)
 }
 
 // rolled ends the rollout: replicas of other revisions are replaced.

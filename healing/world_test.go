@@ -34,6 +34,10 @@ type world struct {
 	answer    incident.Outcome
 	reason    Reason
 	noReplace bool
+	// answerLost does what is asked for and says that it failed; chargeFails is the ledger that does not answer.
+	answerLost, chargeFails bool
+	// by is the remediation that last wrote the workload, as a platform keeps it to be safe to call again.
+	by string
 	// lingers leaves an evicted replica in the view as it was.
 	lingers bool
 	births  int
@@ -46,6 +50,9 @@ type world struct {
 	trend   map[string][]metrics.TrendPoint
 	apart   []string // replicas in quarantine
 	quiet   bool     // nothing is worded
+	aborted bool     // the last plan was not stored whole
+	// inspect is asked about each plan before it is carried out.
+	inspect func(plan *Plan)
 	log     func(format string, args ...any)
 }
 
@@ -183,6 +190,10 @@ type leader struct {
 	name string
 	// view is used in place of the store until it is dropped.
 	view []incident.Incident
+	// workload is used in place of the present one: an old look.
+	workload *cluster.Workload
+	// breaks changes what the engine is given, and its plan, for the test that shows that the checks can fail.
+	breaks func(in *Input, plan *Plan)
 	// what goes wrong in this pass
 	stale          time.Duration
 	conflict       bool // a save is refused though nothing changed
@@ -215,13 +226,26 @@ func (w *world) input(l *leader) Input {
 	if l.view == nil {
 		in.Incidents = w.incidents()
 	}
+	if l.workload != nil {
+		in.Workload = l.workload
+	}
 	return in
 }
 
 // pass is one pass of the loop: evidence, budget, intent, action, outcome.
 func (w *world) pass(l *leader) Plan {
+	w.aborted = false
 	in := w.input(l)
+	if l.breaks != nil {
+		l.breaks(&in, nil)
+	}
 	plan := reconcile(&in, w.findings(&in), w.now)
+	if l.breaks != nil {
+		l.breaks(&in, &plan)
+	}
+	if w.inspect != nil {
+		w.inspect(&plan)
+	}
 	if l.diesBeforeSave {
 		return plan
 	}
@@ -234,12 +258,14 @@ func (w *world) pass(l *leader) Plan {
 		mine := plan.Action != nil && plan.Action.Incident == in.Name
 		if mine && plan.Action.Charge && !w.charge(plan.Action.RemediationID) {
 			w.log("charge refused")
+			w.aborted = true
 			return plan
 		}
 		old := w.stored[in.Name]
 		stored, err := w.save(l, in)
 		if err != nil {
 			w.log("save of %s: %v", in.Name, err)
+			w.aborted = true
 			return plan
 		}
 		if mine {
@@ -267,6 +293,9 @@ func (w *world) pass(l *leader) Plan {
 }
 
 func (w *world) charge(id string) bool {
+	if w.chargeFails {
+		return false
+	}
 	if _, known := w.charges[id]; known {
 		return true
 	}
@@ -300,6 +329,9 @@ func (w *world) captureLog(c Capture) incident.Evidence {
 
 // describe logs what changed between two versions of an incident.
 func (w *world) describe(old, now *incident.Incident, event Reason) {
+	if w.quiet {
+		return
+	}
 	if old.State == now.State && old.Occurrences == now.Occurrences && event == "" && len(old.Timeline) == len(now.Timeline) {
 		w.touched++
 		return

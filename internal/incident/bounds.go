@@ -165,12 +165,20 @@ func (i *Incident) Propose(remedy, patch string) bool {
 		return false
 	}
 	var kept []string
+	mine, known := proposalMark+remedy+"\n"+patch, false
 	for doc := range strings.SplitSeq(i.Proposal, proposalMark) {
-		if name, _, _ := strings.Cut(doc, "\n"); doc != "" && name != remedy {
+		name, _, _ := strings.Cut(doc, "\n")
+		switch {
+		case doc == "":
+		case name == remedy:
+			kept, known = append(kept, mine), true
+		default:
 			kept = append(kept, proposalMark+doc)
 		}
 	}
-	kept = append(kept, proposalMark+remedy+"\n"+patch)
+	if !known {
+		kept = append(kept, mine)
+	}
 	next := strings.Join(kept, "")
 	if len(next) > MaxProposal || samePatch(i.Proposal, next) {
 		return false
