@@ -45,7 +45,7 @@ lab_up() { # brings the lab up, or ends the script where none is possible
   trap lab_down EXIT
   # Homeostat is the autoscaler under test, so Kubernetes' own does not run. Not tee /dev/stderr: that would empty a log that
   # standard error goes to.
-  said=$(NODES=1 HPA=none METRICS_SERVER=0 bin/lab up 9>&- 2>&1 | tee >(cat >&2)) || code=$?
+  said=$(NODES=2 HPA=none METRICS_SERVER=0 bin/lab up 9>&- 2>&1 | tee >(cat >&2)) || code=$?
   if [ "$code" = 3 ]; then
     trap - EXIT
     box "SKIPPED: end-to-end tests: no Kubernetes can run here" <<<"$said"
