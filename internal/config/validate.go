@@ -63,19 +63,19 @@ func (h *Healing) validate(
 	check func(ok bool, field string, value any, allowed string), between func(field string, d Duration, lo, hi time.Duration),
 	oneOf func(field, value string, allowed ...string),
 ) {
-	within := func(field string, n, lo, hi int) {
-		check(n >= lo && n <= hi, field, n, fmt.Sprintf("allowed is %d to %d", lo, hi))
+	upTo := func(field string, n, most int) {
+		check(n >= 1 && n <= most, field, n, fmt.Sprintf("allowed is 1 to %d", most))
 	}
 	between("healing.period", h.Period, 200*time.Millisecond, time.Minute)
 	oneOf("healing.watch", string(h.Watch), string(WatchAll), string(WatchSelected))
 	between("healing.keepIncidents", h.KeepIncidents, time.Minute, 720*time.Hour)
-	within("healing.maxIncidents", h.MaxIncidents, 1, 1000)
-	within("healing.clusterBudget.actions", h.ClusterBudget.Actions, 1, 1000)
+	upTo("healing.maxIncidents", h.MaxIncidents, 1000)
+	upTo("healing.clusterBudget.actions", h.ClusterBudget.Actions, 1000)
 	between("healing.clusterBudget.period", h.ClusterBudget.Period, time.Minute, 168*time.Hour)
-	within("healing.breaker.sharePercent", h.Breaker.SharePercent, 1, 100)
-	within("healing.breaker.atLeast", h.Breaker.AtLeast, 1, 1000)
+	upTo("healing.breaker.sharePercent", h.Breaker.SharePercent, 100)
+	upTo("healing.breaker.atLeast", h.Breaker.AtLeast, 1000)
 	between("healing.breaker.within", h.Breaker.Within, 10*time.Second, time.Hour)
-	within("healing.breaker.nodes", h.Breaker.Nodes, 1, 1000)
+	upTo("healing.breaker.nodes", h.Breaker.Nodes, 1000)
 	between("healing.breaker.hold", h.Breaker.Hold, 0, 24*time.Hour)
 }
 

@@ -357,6 +357,36 @@ func TestCarry(t *testing.T) {
 	}
 }
 
+// What a remedy scaled is where the scaling goes on from, and is nobody else's write.
+func TestAScaleOutIsKnownToTheScaling(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", nil)
+	p := w.start(t, nil)
+	a := only(t, p, "web")
+	w.Hook(func(rw http.ResponseWriter, r *http.Request) bool { // the informers see nothing any more
+		if r.URL.Query().Get("watch") == "" {
+			return false
+		}
+		apitest.Refuse(rw, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "later")
+		return true
+	})
+	w.CloseWatches()
+	target := web()
+	target.UID = "d-web"
+	got := p.Carry(t.Context(), healing.Action{
+		Remedy: incident.RemedyScaleOut, Workload: target, RemediationID: "r1", Change: incident.Change{FromReplicas: 2, ToReplicas: 4},
+	})
+	if got.Outcome != incident.Done {
+		t.Fatalf("result is %+v", got)
+	}
+	if obs := observe(t, p, a, time.Now()); obs.Current != 4 {
+		t.Errorf("the scaling goes on from %d replicas, want 4", obs.Current)
+	}
+	if p.contests.overwritten(workloadKey(target), 4, time.Now()) {
+		t.Error("the remedy's number counts as somebody else's")
+	}
+}
+
 func TestAnnounce(t *testing.T) {
 	w := newWorld(t)
 	p := w.start(t, nil)

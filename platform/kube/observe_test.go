@@ -70,6 +70,32 @@ func TestObserveHealth(t *testing.T) {
 	}
 }
 
+// A ScaleOut of the healing engine raises the minimum by an annotation that ends by itself.
+func TestHealingRaisesTheFloor(t *testing.T) {
+	w := newWorld(t)
+	until := w.now.Truncate(time.Second).Add(time.Hour)
+	note := func(value string) func(*v1alpha1.Autoscaler) {
+		return func(a *v1alpha1.Autoscaler) {
+			a.Annotations = map[string]string{v1alpha1.AnnotationHealFloor: value}
+			a.Spec.Schedules = []v1alpha1.Schedule{{Name: "always", Start: "0 0 1 1 *", End: "59 23 31 12 *", MinReplicas: 2}}
+		}
+	}
+	w.autoscaler(t, "healed", note("3 until "+until.Format(time.RFC3339)))
+	w.autoscaler(t, "wrong", note("three until tomorrow"))
+	p := w.start(t, nil)
+	a := only(t, p, "healed")
+	want := &hpa.Floor{Replicas: 3, By: "healing until " + until.Format(time.RFC3339)}
+	if diff := cmp.Diff(want, observe(t, p, a, until.Add(-time.Second)).Floor); diff != "" {
+		t.Errorf("floor (-want +got):\n%s", diff)
+	}
+	if got := observe(t, p, a, until).Floor; got == nil || got.By != "schedule always" {
+		t.Errorf("after its end the floor is %+v, want that of the schedule", got)
+	}
+	if got := only(t, p, "wrong"); got.InvalidReason != string(control.ReasonInvalidSpec) || !strings.Contains(got.Invalid, `"three until tomorrow" is not allowed`) {
+		t.Errorf("an annotation that cannot be read: %+v", got)
+	}
+}
+
 func TestObserveTheTarget(t *testing.T) {
 	w := newWorld(t)
 	w.autoscaler(t, "web", func(a *v1alpha1.Autoscaler) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/platform/local/balancer"
@@ -62,6 +63,9 @@ type Platform struct {
 	mu      sync.Mutex
 	address string // of the load balancer; empty before Start
 	stopped bool
+	// healed is the minimum that a ScaleOut raised until healedUntil.
+	healed      hpa.Floor
+	healedUntil time.Time
 }
 
 // New takes the state folder; nothing runs yet. Stop gives the folder back, also without Start.

@@ -140,7 +140,9 @@ func (w *world) loops() {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { control.NewScaling(w, w, quiet{}, log).Run(ctx, 50*time.Millisecond) })
-	running.Go(func() { control.NewHealing(w, w, w, quiet{}, control.DefaultLimits(), "test", log).Run(ctx, 50*time.Millisecond, w.Changed()) })
+	running.Go(func() {
+		control.NewHealing(w, w, w, quiet{}, control.DefaultLimits(), "test", log).Run(ctx, 50*time.Millisecond, w.Changed())
+	})
 	w.t.Cleanup(func() {
 		cancel()
 		running.Wait()
@@ -276,6 +278,65 @@ func TestCarry(t *testing.T) {
 	e = w.Capture(t.Context(), w.workload(), healing.Capture{Replica: r.Name, ReplicaUID: "another", Container: "web"})
 	if len(e.Lines) != 0 || !strings.HasPrefix(e.Message, "no log: ") {
 		t.Errorf("the log of nobody: %+v", e)
+	}
+}
+
+func TestADryRunReplacesNothing(t *testing.T) {
+	w := start(t, func(c *local.Config) { c.Service.Replicas = 2 })
+	w.ready(2)
+	r := w.Replicas()[0]
+	action := healing.Action{Remedy: incident.RemedyRestart, Workload: target, Replica: r.Name, ReplicaUID: r.UID, DryRun: true}
+	if got := w.Carry(t.Context(), action); got.Outcome != incident.DryRun || got.Reason != healing.ReasonObserveOnly || got.Call == "" {
+		t.Errorf("result %+v", got)
+	}
+	action.ReplicaUID = "another"
+	if got := w.Carry(t.Context(), action); got.Outcome != incident.Failed {
+		t.Errorf("of a replica that is gone: %+v", got)
+	}
+	scale := healing.Action{Remedy: incident.RemedyScaleOut, Workload: target, DryRun: true, Change: incident.Change{FromReplicas: 2, ToReplicas: 3}}
+	if got := w.Carry(t.Context(), scale); got.Outcome != incident.DryRun {
+		t.Errorf("result %+v", got)
+	}
+	if list := w.Replicas(); !slices.ContainsFunc(list, func(o cluster.Replica) bool { return o.UID == r.UID }) || len(list) != 2 {
+		t.Errorf("replicas are %+v", list)
+	}
+}
+
+func TestAScaleOutRaisesTheMinimumForAnHour(t *testing.T) {
+	w := start(t, nil)
+	w.ready(1)
+	out := healing.Action{Remedy: incident.RemedyScaleOut, Workload: target, Change: incident.Change{FromReplicas: 1, ToReplicas: 2}}
+	for range 2 {
+		if got := w.Carry(t.Context(), out); got.Outcome != incident.Done {
+			t.Fatalf("result %+v", got)
+		}
+	}
+	obs, err := w.Observe(t.Context(), autoscaler, time.Now())
+	if err != nil || obs.Floor == nil || obs.Floor.Replicas != 2 || !strings.HasPrefix(obs.Floor.By, "healing until ") {
+		t.Errorf("floor is %+v, %v", obs.Floor, err)
+	}
+	if obs, _ := w.Observe(t.Context(), autoscaler, time.Now().Add(61*time.Minute)); obs.Floor != nil {
+		t.Errorf("after an hour the floor is %+v", obs.Floor)
+	}
+	out.Change.ToReplicas = 1
+	if got := w.Carry(t.Context(), out); got.Outcome != incident.Failed || got.Reason != healing.ReasonNotSupported {
+		t.Errorf("scaling out to fewer: %+v", got)
+	}
+}
+
+func TestAScaleOutWithoutAnAutoscalerStartsReplicas(t *testing.T) {
+	w := start(t, func(c *local.Config) { c.Autoscalers = nil })
+	w.ready(1)
+	out := healing.Action{Remedy: incident.RemedyScaleOut, Workload: target, Change: incident.Change{FromReplicas: 1, ToReplicas: 2}}
+	for range 2 { // the second time it is done already
+		if got := w.Carry(t.Context(), out); got.Outcome != incident.Done {
+			t.Fatalf("result %+v", got)
+		}
+	}
+	w.ready(2)
+	out.Change = incident.Change{FromReplicas: 1, ToReplicas: 3}
+	if got := w.Carry(t.Context(), out); got.Outcome != incident.Failed || got.Reason != healing.ReasonFailed {
+		t.Errorf("from a number that it does not have: %+v", got)
 	}
 }
 

@@ -31,7 +31,7 @@ func (p *Platform) Observe(_ context.Context, _ control.Autoscaler, now time.Tim
 	w := p.service.Workload()
 	obs := hpa.Observation{
 		Current: w.Desired, Replicas: make([]hpa.Replica, len(w.Replicas)), StatusReplicas: int32(len(w.Replicas)), //nolint:gosec // few on one machine
-		Floor: p.opts.Config.Schedules.Floor(now),
+		Floor: p.floor(now),
 	}
 	for i := range w.Replicas {
 		obs.Replicas[i] = p.observe(&w.Replicas[i], now)

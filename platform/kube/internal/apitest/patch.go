@@ -57,7 +57,7 @@ func dry(r *http.Request) bool { return r.URL.Query().Get("dryRun") == metav1.Dr
 
 func patched(stored Object, kind types.PatchType, raw []byte) (Object, error) {
 	next := clone(stored)
-	switch kind {
+	switch kind { //nolint:exhaustive // nothing is applied
 	case types.JSONPatchType:
 		var ops []operation
 		if err := json.Unmarshal(raw, &ops); err != nil {

@@ -42,7 +42,7 @@ func TestWhatDoesNotFitIsLeftAlone(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		action  healing.Action
-		prepare func(*testing.T, *theatre)
+		prepare func(t *testing.T, th *theatre)
 		reason  healing.Reason
 		message string
 	}{
@@ -55,11 +55,13 @@ func TestWhatDoesNotFitIsLeftAlone(t *testing.T) {
 		"no such container":        {action: with("resize", func(a *healing.Action) { a.Change.Container = "x" }), reason: healing.ReasonFailed, message: `no container "x"`},
 		"a paused deployment": {
 			action: all["restart workload"].action, prepare: func(t *testing.T, th *theatre) {
+				t.Helper()
 				th.edit(t, "deployments", "web", func(o object) { spec(o)["paused"] = true })
 			}, reason: healing.ReasonFailed, message: "is paused",
 		},
 		"a rollback of a paused deployment": {
 			action: all["rollback"].action, prepare: func(t *testing.T, th *theatre) {
+				t.Helper()
 				th.edit(t, "deployments", "web", func(o object) { spec(o)["paused"] = true })
 			}, reason: healing.ReasonFailed, message: "is paused",
 		},
@@ -71,11 +73,13 @@ func TestWhatDoesNotFitIsLeftAlone(t *testing.T) {
 		},
 		"a change that no controller has seen": {
 			action: all["rollback"].action, prepare: func(t *testing.T, th *theatre) {
+				t.Helper()
 				th.edit(t, "deployments", "web", func(o object) { metadata(o)["generation"] = 4 })
 			}, reason: healing.ReasonFailed, message: "has not seen the change",
 		},
 		"another's replicaset": {
 			action: all["rollback"].action, prepare: func(t *testing.T, th *theatre) {
+				t.Helper()
 				th.edit(t, "replicasets", "web-old", func(o object) { metadata(o)["ownerReferences"] = ownedBy("Deployment", "web", "d-other") })
 			}, reason: healing.ReasonFailed, message: `revision "old" any more`,
 		},
