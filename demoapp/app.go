@@ -54,6 +54,7 @@ func Run(ctx context.Context, opts Options) error {
 	if err := opts.startFault(ctx, log); err != nil {
 		return err
 	}
+	startPeak(ctx, log, opts.PeakOnStart)
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(opts.Addr, strconv.Itoa(opts.Port)))
 	if err != nil {
@@ -116,6 +117,22 @@ func (a *app) startBackground(ctx context.Context) (stop func()) {
 		cancel()
 		background.Wait()
 	}
+}
+
+// peakRate is how fast the memory of a start grows, in MiB/s: slow enough that a log line near its limit is written.
+const peakRate = 64
+
+// startPeak takes memory, as a start that fills its caches from a file does, and gives it back.
+func startPeak(ctx context.Context, log *slog.Logger, size int) {
+	if size == 0 {
+		return
+	}
+	peak := &leak.Memory{}
+	log.LogAttrs(ctx, slog.LevelInfo, "starting: taking memory that is needed for the start alone", append(leak.Attrs(), slog.Int("peak_mib", size))...)
+	peak.Leak(ctx, leak.Plan{Rate: peakRate, Size: size}, func(p leak.Progress) {
+		log.LogAttrs(ctx, slog.LevelInfo, "starting", append(leak.Attrs(), slog.Float64("taken_mib", leak.InMiB(p.Leaked)))...)
+	})
+	peak.Free()
 }
 
 func (a *app) serve(ctx context.Context, listener net.Listener) error {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/homeostat/homeostat/demoapp/internal/leak"
 )
 
 func TestMain(m *testing.M) {
@@ -297,6 +299,21 @@ func TestLeakOnStart(t *testing.T) {
 	}
 }
 
+func TestPeakOnStartIsGivenBack(t *testing.T) {
+	opts := testOptions()
+	opts.PeakOnStart = 40
+	app := start(t, opts)
+	lines := app.log.lines(t, "starting")
+	if len(lines) < 2 || lines[len(lines)-1]["taken_mib"] != 40.0 {
+		t.Errorf("the log says %v, want the way up to 40 MiB", lines)
+	}
+	before, known := leak.Resident()
+	app.want(200, "ok", "/readyz")
+	if during, ok := lines[len(lines)-1]["resident_mib"].(float64); known && ok && leak.InMiB(before) > during-30 {
+		t.Errorf("%.0f MiB are resident after the start, %.0f were at its peak: nothing was given back", leak.InMiB(before), during)
+	}
+}
+
 func TestOptionsNameWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		want   string
@@ -308,6 +325,7 @@ func TestOptionsNameWhatIsWrong(t *testing.T) {
 		{"log-requests is loud; allowed: errors, all or none", func(o *Options) { o.LogRequests = "loud" }},
 		{"fail-on-start is 256; allowed: an exit code from 0", func(o *Options) { o.FailOnStart = 256 }},
 		{"leak-on-start is 1025; allowed: 0", func(o *Options) { o.LeakOnStart = 1025 }},
+		{"peak-on-start is 65537; allowed: 0", func(o *Options) { o.PeakOnStart = 65537 }},
 		{"start-delay is 2h0m0s; allowed: 0s to 1h", func(o *Options) { o.StartDelay = 2 * time.Hour }},
 		{"hostname is", func(o *Options) { o.Hostname = strings.Repeat("a", 254) }},
 		{"log is nil", func(o *Options) { o.Log = nil }},

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/homeostat/homeostat/demoapp/internal/leak"
 	"github.com/homeostat/homeostat/demoapp/internal/param"
 )
 
@@ -143,6 +145,45 @@ func TestMemoryLeakAndItsEnd(t *testing.T) {
 	}
 	app.want(429, "memory-leak: 8 of at most 8 are running", "/memory-leak")
 	app.want(200, `"count":8`, "/memory-leak?stop=1")
+}
+
+func TestMemoryLoadFollowsTheRequestsInFlight(t *testing.T) {
+	app := start(t, testOptions())
+	app.want(200, `"held_mib":3`, "/memory-load?mb=3&seconds=0")
+	before, known := leak.Resident()
+	if !known {
+		t.Skip("SKIPPED: this system does not tell the resident memory")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var inFlight sync.WaitGroup
+	for range 4 {
+		inFlight.Go(func() {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, app.url+"/memory-load?mb=20&seconds=600", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if answer, err := http.DefaultClient.Do(request); err == nil {
+				t.Errorf("a request of 600 s was answered with %d", answer.StatusCode)
+				_ = answer.Body.Close()
+			}
+		})
+	}
+	var held int64
+	eventually(t, "80 MiB are held", func() bool { held, _ = leak.Resident(); return held-before > 75*leak.MiB })
+	cancel()
+	inFlight.Wait()
+	// The race detector keeps as much again for itself.
+	eventually(t, "they are given back", func() bool { now, _ := leak.Resident(); return held-now > 60*leak.MiB })
+}
+
+func TestProfiles(t *testing.T) {
+	app := start(t, testOptions())
+	app.want(200, "goroutine profile: total", "/debug/pprof/goroutine?debug=1")
+	app.want(200, "heap profile:", "/debug/pprof/heap?debug=1")
+	if _, header, body := app.get("/debug/pprof/heap"); header.Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(body, "\x1f\x8b") {
+		t.Errorf("without debug= it is no profile for the tool: %v %.20q", header, body)
+	}
 }
 
 func TestCPULoad(t *testing.T) {

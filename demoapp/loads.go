@@ -47,6 +47,10 @@ func (a *app) loadRoutes() []route {
 			{Name: "ms", Kind: param.Integer, Min: 1, Max: 10000, Unit: "ms of CPU time", Doc: "burn this much within the request, so that load = requests x cost; stands alone"},
 			{Name: "stop", Kind: param.Flag, Doc: "end all loads of this replica"},
 		}},
+		{path: "/memory-load", doc: "hold memory within the request and answer 200, so that memory = concurrent requests x size", effect: true, serve: a.serveMemoryLoad, params: param.Set{
+			{Name: "mb", Kind: param.Integer, Default: "8", Min: 1, Max: 1024, Unit: "MiB", Doc: "how much"},
+			{Name: "seconds", Kind: param.Number, Default: "1", Min: 0, Max: 600, Unit: "s", Doc: "how long"},
+		}},
 		{path: "/child-leak", doc: "leak in a child process, so that it and not this one is killed; answers 202 at once", params: leaking, effect: true, serve: a.serveChildLeak},
 	}
 }
@@ -105,6 +109,17 @@ func (a *app) serveMemoryLeak(w http.ResponseWriter, r *http.Request, v param.Va
 		return err
 	}
 	writeJSON(w, http.StatusAccepted, leakStarted{a.opts.Hostname, kindLeak, a.identity.PID, plan.Rate, plan.Size, plan.Duration.Seconds()})
+	return nil
+}
+
+// serveMemoryLoad is the cost of one request. It logs nothing: it is the ordinary traffic of the demo.
+func (a *app) serveMemoryLoad(w http.ResponseWriter, r *http.Request, v param.Values) error {
+	held := &leak.Memory{}
+	defer held.Free()
+	held.Take(r.Context(), int64(v.Int("mb"))*leak.MiB)
+	if wait(r.Context(), seconds(v)) {
+		writeJSON(w, http.StatusOK, map[string]any{"hostname": a.opts.Hostname, "held_mib": leak.InMiB(held.Held()), "seconds": v.Float("seconds")})
+	}
 	return nil
 }
 

@@ -60,6 +60,9 @@ type Options struct {
 	RequireFile string
 	// LeakOnStart is a memory leak from the start, in MiB/s, 0 to 1024. 0 means none.
 	LeakOnStart float64
+	// PeakOnStart is memory in MiB, 0 to 65536, that the app takes before it listens, and gives back: the peak of a start. 0 means
+	// none.
+	PeakOnStart int
 	// StartDelay is how long the app stays not ready after it listens. 0 to 1 hour.
 	StartDelay time.Duration
 }
@@ -91,6 +94,8 @@ func (o Options) Validate() error {
 		return bad("fail-on-start", o.FailOnStart, "an exit code from 0 (off) to 255")
 	case math.IsNaN(o.LeakOnStart) || o.LeakOnStart < 0 || o.LeakOnStart > 1024:
 		return bad("leak-on-start", o.LeakOnStart, "0 (off) to 1024 MiB/s")
+	case o.PeakOnStart < 0 || o.PeakOnStart > maxLeakMiB:
+		return bad("peak-on-start", o.PeakOnStart, "0 (off) to 65536 MiB")
 	case o.StartDelay < 0 || o.StartDelay > time.Hour:
 		return bad("start-delay", o.StartDelay, "0s to 1h")
 	case len(o.Hostname) > 253:

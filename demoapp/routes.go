@@ -31,7 +31,7 @@ type route struct {
 
 // table lists all endpoints, in the order the index and the documentation show them.
 func (a *app) table() []route {
-	routes := slices.Concat(a.identityRoutes(), a.probeRoutes(), a.loadRoutes(), a.faultRoutes())
+	routes := slices.Concat(a.identityRoutes(), a.probeRoutes(), a.loadRoutes(), a.faultRoutes(), profileRoutes())
 	return append(routes, route{path: "/metrics", doc: "metrics of this process for Prometheus", serve: a.telemetry.serve})
 }
 

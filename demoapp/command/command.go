@@ -144,10 +144,11 @@ func serveCommand(ctx context.Context, p Process) *cobra.Command {
 	flags.IntVar(&opts.FailOnStart, "fail-on-start", 0, "exit code 1 to 255 to end with instead of serving, 0 for off [FAIL_ON_START]")
 	flags.StringVar(&opts.RequireFile, "require-file", "", "end with exit code 1 unless this file exists [REQUIRE_FILE]")
 	flags.Float64Var(&opts.LeakOnStart, "leak-on-start", 0, "leak memory from the start, 0 (off) to 1024 MiB/s [LEAK_ON_START]")
+	flags.IntVar(&opts.PeakOnStart, "peak-on-start", 0, "take this much memory before listening and give it back, 0 (off) to 65536 MiB [PEAK_ON_START]")
 	flags.DurationVar(&opts.StartDelay, "start-delay", 0, "stay not ready for this long, 0s to 1h [START_DELAY]")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := fromEnvironment(cmd, p, "addr", "port", "hostname", "drain", "shutdown-timeout", "log-requests",
-			"fail-on-start", "require-file", "leak-on-start", "start-delay"); err != nil {
+			"fail-on-start", "require-file", "leak-on-start", "peak-on-start", "start-delay"); err != nil {
 			return err
 		}
 		opts.LogRequests = demoapp.LogRequests(logRequests)

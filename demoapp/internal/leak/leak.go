@@ -91,6 +91,13 @@ func (m *Memory) Leak(ctx context.Context, plan Plan, progress func(Progress)) i
 	return leaked
 }
 
+// Take holds n more bytes as fast as it can, or fewer where ctx ends before.
+func (m *Memory) Take(ctx context.Context, n int64) {
+	for n > 0 && ctx.Err() == nil {
+		n -= m.take(min(chunk, n))
+	}
+}
+
 // take holds n more bytes. Writing to each page is what makes the system give it real memory.
 func (m *Memory) take(n int64) int64 {
 	const page = 4096
