@@ -84,7 +84,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a.telemetry = telemetry.New(a.registry, a.journal, c.Journal.Every, o.Version)
 
 	var err error
-	a.store, err = metrics.NewStore(metrics.Config{Span: c.Metrics.Window.D(), StaleAfter: c.Metrics.StaleAfter.D()})
+	a.store, err = metrics.NewStore(metrics.Config{Span: c.Metrics.Window.D(), StaleAfter: c.Metrics.StaleAfter.D(), TrendStep: c.Metrics.TrendStep.D()})
 	if err != nil {
 		return nil, fmt.Errorf("configure metrics: %w", err)
 	}

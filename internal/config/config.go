@@ -90,6 +90,8 @@ type Metrics struct {
 	Timeout      Duration `yaml:"timeout"`      // per node; at most scrapePeriod. Default 3s.
 	Window       Duration `yaml:"window"`       // that usage is averaged over; 2s to 10m. Default 15s.
 	StaleAfter   Duration `yaml:"staleAfter"`   // a sample that is older is no usage; at least window. Default 60s.
+	// TrendStep is how far apart the points of the two hours are that forecasts of memory are made from; 10s to 10m. Default 30s.
+	TrendStep Duration `yaml:"trendStep"`
 	// OOMEvents also reads the kernel's OOM counters from the kubelet's cadvisor page. Default true.
 	OOMEvents bool `yaml:"oomEvents"`
 }
@@ -181,7 +183,7 @@ func Default() Config {
 		},
 		Metrics: Metrics{
 			ScrapePeriod: Duration(5 * time.Second), Timeout: Duration(3 * time.Second),
-			Window: Duration(15 * time.Second), StaleAfter: Duration(time.Minute), OOMEvents: true,
+			Window: Duration(15 * time.Second), StaleAfter: Duration(time.Minute), TrendStep: Duration(30 * time.Second), OOMEvents: true,
 		},
 		Sources: defaultSources(),
 		Logs:    defaultLogs(),

@@ -63,6 +63,7 @@ func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 		{"window", "metrics: {window: 1s}\n", []string{"metrics.window", "1s", "2s to 10m0s"}},
 		{"timeout above period", "metrics: {scrapePeriod: 2s, timeout: 3s}\n", []string{"metrics.timeout", "3s", "metrics.scrapePeriod"}},
 		{"stale below window", "metrics: {staleAfter: 5s}\n", []string{"metrics.staleAfter", "5s", "metrics.window"}},
+		{"step of trends", "metrics: {trendStep: 9s}\n", []string{"metrics.trendStep", "9s", "10s to 10m0s"}},
 		{"lease", "leaderElection: {leaseDuration: 5s}\n", []string{"leaderElection.leaseDuration", "5s", "renewDeadline"}},
 		{"renew", "leaderElection: {renewDeadline: 2s}\n", []string{"leaderElection.renewDeadline", "2s", "retryPeriod"}},
 		{"no address", "sources: {prometheus: {address: prometheus:9090}}\n", []string{"sources.prometheus.address", "prometheus:9090", "http://"}},

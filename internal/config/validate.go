@@ -48,6 +48,7 @@ func (c *Config) Validate() error {
 	check(m.Timeout > 0 && m.Timeout <= m.ScrapePeriod, "metrics.timeout", m.Timeout, "allowed is more than 0s, at most metrics.scrapePeriod")
 	between("metrics.window", m.Window, 2*time.Second, 10*time.Minute)
 	check(m.StaleAfter >= m.Window && m.StaleAfter.D() <= time.Hour, "metrics.staleAfter", m.StaleAfter, "allowed is metrics.window to 1h0m0s")
+	between("metrics.trendStep", m.TrendStep, 10*time.Second, 10*time.Minute)
 
 	c.Sources.validate(check, between)
 	between("scaling.period", c.Scaling.Period, 200*time.Millisecond, time.Minute)

@@ -87,7 +87,7 @@ func NewLocal(o LocalOptions) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := metrics.NewStore(metrics.Config{Span: l.config.Metrics.Window.D(), StaleAfter: l.config.Metrics.StaleAfter.D()})
+	store, err := metrics.NewStore(metrics.Config{Span: l.config.Metrics.Window.D(), StaleAfter: l.config.Metrics.StaleAfter.D(), TrendStep: l.config.Metrics.TrendStep.D()})
 	if err != nil {
 		return nil, fmt.Errorf("configure metrics: %w", err)
 	}
