@@ -69,7 +69,7 @@ func Judge(o *Outcome) *Result {
 			continue
 		}
 		r.Found = append(r.Found, want)
-		if !o.SignAt.IsZero() {
+		if !o.SignAt.IsZero() && !in.Kind.Forecast() { // a forecast comes before there is a sign
 			r.Delays = append(r.Delays, max(0, in.OpenedAt.Sub(o.SignAt)))
 		}
 	}

@@ -41,8 +41,14 @@ const limits = `
 - A recording is one namespace of one small cluster (Kubernetes 1.36, containerd 1.6, cgroup v1). On cgroup v2 the kernel kills a
   whole container where version 1 kills a child.
 - The lab's waits are shorter than a cluster's: a crash loop's back-off ends at 20 s, a node counts as lost after 16 s.
-- The labels and the engine were written by the same project. The labels were written before the checks ran on the recordings; where a
-  recording turned out to show something else than was planned, its label says what it shows.
+- These figures are from the recordings that the checks were mended with: several faults of theirs were found here and are gone. They say
+  that what was recorded is told apart, not how well failures are told that nobody has recorded.
+- The labels and the engine were written by the same project. Some labels were corrected after a first replay, where the recording showed
+  something else than was planned or a consequence that is right too, and some failures that had not come about as planned were
+  recorded again. What is right beside a label (also: in its variant) counts neither for nor against precision.
+- Failures are set off by force, such as a stopped kubelet, a frozen process or a container that is taken from the runtime. What the
+  platform then says of them is its own.
+- The first sign can be the warning of a readiness probe while a container starts, so the times to the incident are upper bounds.
 `
 
 func percent(v float64, ok bool) string {
