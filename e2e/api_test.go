@@ -95,7 +95,6 @@ func TestControllerMayDoLittle(t *testing.T) {
 		{"delete", "", "pods", "", "default", false},
 		{"deletecollection", "", "pods", "", "default", false},
 		{"create", "", "pods", "", "default", false},
-		{"patch", "", "pods", "", "default", false},
 		{"create", "", "pods", "exec", "default", false},
 		{"get", "", "secrets", "", "default", false},
 		{"get", "", "configmaps", "", system, false},
@@ -108,7 +107,15 @@ func TestControllerMayDoLittle(t *testing.T) {
 		{"update", "coordination.k8s.io", "leases", "", "kube-system", false},
 		{"delete", "policy", "poddisruptionbudgets", "", "default", false},
 		{"*", "*", "*", "", "", false},
+		{"create", "", "pods", "proxy", "default", false},
+		{"patch", "", "nodes", "", "", false},
+		{"patch", "apps", "replicasets", "", "default", false},
 		{"create", "", "pods", "eviction", "default", true},
+		// The component remedies:
+		{"patch", "", "pods", "", "default", true},
+		{"patch", "apps", "deployments", "", "default", true},
+		{"patch", "", "services", "", "default", true},
+		{"get", "", "pods", "proxy", "default", true},
 		{"update", "apps", "deployments", "scale", "default", true},
 		{"update", "homeostat.dev", "autoscalers", "status", "default", true},
 	} {
