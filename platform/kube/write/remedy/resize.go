@@ -43,7 +43,7 @@ func (s *Surgeon) tryResize(ctx context.Context, a *healing.Action) (res healing
 	if container == nil {
 		return failed(fmt.Sprintf("pod %s has no container %q", a.Replica, a.Change.Container)), false
 	}
-	if res, ok := fits(container, a, "pod "+a.Replica); !ok {
+	if res, ok := fits(container, a); !ok {
 		return res, false
 	}
 	c := &call{
@@ -79,8 +79,12 @@ func (s *Surgeon) resizeTemplate(ctx context.Context, a *healing.Action) healing
 	if container == nil {
 		return failed(fmt.Sprintf("%s has no container %q", a.Workload, a.Change.Container))
 	}
-	if res, ok := fits(container, a, a.Workload.String()); !ok {
-		return res
+	// The pod may have more than its template by an earlier resize: any lower limit is raised.
+	switch limit := container.Resources.Limits.Memory().Value(); {
+	case limit <= 0:
+		return unsupported(fmt.Sprintf("container %s of %s has no memory limit in its template", a.Change.Container, a.Workload))
+	case limit >= a.Change.ToMemory:
+		return already(fmt.Sprintf("the template of %s has a limit of %s already", a.Workload, inBytes(limit)))
 	}
 	request, limit := container.Resources.Requests[corev1.ResourceMemory], container.Resources.Limits[corev1.ResourceMemory]
 	c := s.patch(w, types.StrategicMergePatchType, map[string]any{
@@ -107,8 +111,8 @@ func containerOf(spec *corev1.PodSpec, name string) (field string, c *corev1.Con
 }
 
 // fits reports whether the container's limit is the one that the decision was made from.
-func fits(c *corev1.Container, a *healing.Action, where string) (healing.Result, bool) {
-	limit := c.Resources.Limits.Memory().Value()
+func fits(c *corev1.Container, a *healing.Action) (healing.Result, bool) {
+	where, limit := "pod "+a.Replica, c.Resources.Limits.Memory().Value()
 	switch {
 	case a.Change.ToMemory <= a.Change.FromMemory || a.Change.FromMemory <= 0:
 		return unsupported(fmt.Sprintf("a memory limit is only ever raised, not changed from %s to %s",

@@ -162,6 +162,22 @@ func TestTheTemplateIsResizedToo(t *testing.T) {
 		t.Fatalf("result is %+v", got)
 	}
 	check(t, "the deployment", th.object(t, "deployments", "web"), []string{`"limits":{"memory":"200Mi"},"requests":{"memory":"50Mi"}`, `"homeostat.dev/remediation":"r1"`})
+	// A pod may have more than its template: by an earlier resize of the pod alone.
+	more := newTheatre(t)
+	more.edit(t, "pods", "web-1", func(o object) {
+		spec(o)["containers"].([]any)[0].(object)["resources"] = object{"limits": object{"memory": "150Mi"}}
+	})
+	higher := a
+	higher.Change.FromMemory = 150 << 20
+	if got := more.surgeon.Carry(t.Context(), higher); got.Outcome != incident.Done || len(more.written()) != 2 {
+		t.Errorf("result is %+v after %+v", got, more.written())
+	}
+	more.edit(t, "deployments", "web", func(o object) {
+		spec(o)["template"].(object)["spec"].(object)["containers"].([]any)[0].(object)["resources"] = object{}
+	})
+	if got := more.surgeon.Carry(t.Context(), higher); got.Reason != healing.ReasonNotSupported {
+		t.Errorf("a template without a limit: %+v", got)
+	}
 	// Where the pod was resized and the template was not, the second time does the rest.
 	other := newTheatre(t)
 	other.edit(t, "pods", "web-1", func(o object) {
