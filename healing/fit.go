@@ -40,8 +40,8 @@ func (q *proposal) fit() {
 		q.fitAbortCanary()
 	case incident.RemedyNone, incident.RemedyRestart:
 	}
-	if r := q.retry; r != nil && r.Attempts > 0 && q.misfit == "" && !q.remedy.OnReplica() {
-		q.change.ToReplicas, q.change.ToRevision = r.Change.ToReplicas, r.Change.ToRevision // the same remediation goes to the same place
+	if r := q.retry; r != nil && r.Attempts > 0 && q.misfit == "" { // the same remediation goes to the same place
+		q.change.ToReplicas, q.change.ToRevision, q.change.ToMemory = r.Change.ToReplicas, r.Change.ToRevision, r.Change.ToMemory
 	}
 }
 

@@ -115,6 +115,9 @@ func noEvidence(q *proposal) (string, bool) {
 	if q.victim == nil || q.retry != nil || q.follows {
 		return "", false
 	}
+	if q.victim.Kind != q.t.inc.Kind && len(q.t.capture) > 0 {
+		return "refused: the log of what was seen now is not stored yet", true
+	}
 	c, wanted := q.captureOf(q.victim)
 	return "refused: the log of " + c.Replica + " is not captured yet", wanted && !q.t.inc.HasLog(c.Replica, c.Container)
 }

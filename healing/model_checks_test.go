@@ -84,8 +84,8 @@ func (h *history) checkGuards(in *Input, a *Action, held *incident.Incident) {
 		h.Errorf("an action that a guard forbids: %+v", a)
 	case in.Climate.Breaker != "":
 		h.Errorf("%s while the breaker is open", a.Remedy)
-	case held.Root != "":
-		h.Errorf("%s though it follows from %s", a.Remedy, held.Root)
+	case held.Root != "", in.Climate.Roots[held.Name] != "":
+		h.Errorf("%s though it follows from %s%s", a.Remedy, held.Root, in.Climate.Roots[held.Name])
 	case w.RollingOut && a.Remedy != incident.RemedyRollback && a.Remedy != incident.RemedyAbortCanary && a.Remedy != incident.RemedyCapture:
 		h.Errorf("%s during a rollout", a.Remedy)
 	}
@@ -237,15 +237,19 @@ func (h *history) checkStore() {
 	}
 }
 
+// checkCharges verifies that no span of the period has more charges than the budget allows.
 func (h *history) checkCharges(most int32, period time.Duration) {
-	var n int32
-	for _, at := range h.charges {
-		if h.now.Sub(at) < period {
-			n++
+	for _, end := range h.charges {
+		var n int32
+		for _, at := range h.charges {
+			if d := end.Sub(at); d >= 0 && d < period {
+				n++
+			}
 		}
-	}
-	if n > most {
-		h.Errorf("%d charges within %s, the budget is %d", n, period, most)
+		if n > most {
+			h.Errorf("%d charges within %s, the budget is %d", n, period, most)
+			return
+		}
 	}
 }
 

@@ -429,17 +429,16 @@ func (h *history) look() {
 	before := len(h.effects)
 	in := h.input(l)
 	h.judged = &in
-	if h.chance(3) {
+	if h.chance(1) {
 		h.checkPure(in)
 	}
-	found := h.findings(&in)
 	h.pass(l)
 	if len(h.effects) > before && h.policy.Mode != Act {
 		h.Errorf("acted in mode %q", h.policy.Mode)
 	}
 	h.checkStore()
 	if !h.aborted && !l.diesBeforeSave && l.view == nil {
-		h.checkNotLost(&in, found)
+		h.checkNotLost(&in, h.found)
 	}
 	if l.name == "a" && l.stale == 0 && h.chance(8) {
 		h.checkConverges()

@@ -32,8 +32,8 @@ func (p *pass) forbid(q *proposal) bool {
 func (p *pass) refuse(q *proposal, reason Reason, message string) {
 	t := q.t
 	if reason == ReasonNoEvidence {
-		c, _ := p.captureOf(q.victim)
-		if slices.Contains(t.capture, c) {
+		c, wanted := p.captureOf(q.victim)
+		if !wanted || slices.Contains(t.capture, c) {
 			return // the plan captures it
 		}
 		t.capture, t.dirty = append(t.capture, c), true

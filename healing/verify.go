@@ -141,8 +141,8 @@ func (p *pass) carriedOut(r *incident.Remediation) bool {
 	case incident.RemedyRestart, incident.RemedyQuarantine:
 		return p.gone(r.ReplicaUID, r.Replica)
 	case incident.RemedyResizeMemory:
-		if c.Template {
-			return p.allMadeAfter(r)
+		if c.Template && p.allMadeAfter(r) {
+			return true
 		}
 		one := p.replica(r.ReplicaUID, r.Replica)
 		return one != nil && one.Container(c.Container) != nil && !raisable(one, c)

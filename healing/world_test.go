@@ -50,7 +50,8 @@ type world struct {
 	trend   map[string][]metrics.TrendPoint
 	apart   []string // replicas in quarantine
 	quiet   bool     // nothing is worded
-	aborted bool     // the last plan was not stored whole
+	found   []incident.Finding
+	aborted bool // the last plan was not stored whole
 	// inspect is asked about each plan before it is carried out.
 	inspect func(plan *Plan)
 	log     func(format string, args ...any)
@@ -168,8 +169,7 @@ func (w *world) wait(r *cluster.Replica, c *cluster.Container, reason, message s
 func (w *world) incidents() []incident.Incident {
 	out := make([]incident.Incident, 0, len(w.stored))
 	for _, name := range slices.Sorted(maps.Keys(w.stored)) {
-		i := w.stored[name]
-		out = append(out, i.Clone())
+		out = append(out, w.stored[name]) // nothing that is given to the engine is changed by it: checkPure
 	}
 	return out
 }
@@ -210,7 +210,6 @@ func (w *world) save(l *leader, in incident.Incident) (incident.Incident, error)
 		return in, errConflict
 	}
 	w.version++
-	in = in.Clone()
 	in.Version = strconv.Itoa(w.version)
 	w.stored[in.Name] = in
 	return in, nil
@@ -239,7 +238,8 @@ func (w *world) pass(l *leader) Plan {
 	if l.breaks != nil {
 		l.breaks(&in, nil)
 	}
-	plan := reconcile(&in, w.findings(&in), w.now)
+	w.found = w.findings(&in)
+	plan := reconcile(&in, slices.Clone(w.found), w.now)
 	if l.breaks != nil {
 		l.breaks(&in, &plan)
 	}

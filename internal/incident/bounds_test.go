@@ -125,3 +125,29 @@ func TestCloneSharesNothing(t *testing.T) {
 		t.Error("a remediation that is not there is found")
 	}
 }
+
+// TestPropose verifies that a proposal has one document for each remedy, in the order in which they came, that a cause in new words
+// is no change, and that what finds no room is left out whole.
+func TestPropose(t *testing.T) {
+	var i Incident
+	for _, step := range []struct {
+		remedy, patch string
+		changed       bool
+	}{
+		{"Rollback", "# because of a\nkind: Deployment\n", true},
+		{"ScaleOut", "kind: HorizontalPodAutoscaler\n", true},
+		{"Rollback", "# because of b\nkind: Deployment\n", false},
+		{"Rollback", "# because of b\nkind: StatefulSet\n", true},
+		{"ScaleOut", "kind: HorizontalPodAutoscaler\n", false},
+		{"ResizeMemory", "", false},
+		{"ResizeMemory", strings.Repeat("a: b\n", MaxProposal), false},
+	} {
+		if got := i.Propose(step.remedy, step.patch); got != step.changed {
+			t.Errorf("%s: changed %t, want %t:\n%s", step.remedy, got, step.changed, i.Proposal)
+		}
+	}
+	want := "--- # Rollback\n# because of b\nkind: StatefulSet\n--- # ScaleOut\nkind: HorizontalPodAutoscaler\n"
+	if i.Proposal != want {
+		t.Errorf("proposal:\n%s", i.Proposal)
+	}
+}
