@@ -75,12 +75,14 @@ func (w *ward) Home() string                                       { return "hom
 func (w *ward) Trouble(time.Time) string                           { return "" }
 func (w *ward) PolicyFor(*cluster.Workload) (healing.Policy, bool) { return w.policy, true }
 
-func (w *ward) Incidents(cluster.Ref) []incident.Incident {
+func (w *ward) Incidents(of cluster.Ref) []incident.Incident {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var list []incident.Incident
 	for _, in := range w.stored {
-		list = append(list, in)
+		if of == (cluster.Ref{}) || in.Workload.Same(of) {
+			list = append(list, in)
+		}
 	}
 	return list
 }
@@ -285,4 +287,25 @@ func TestRunEndsWithEverythingItStarted(t *testing.T) {
 			t.Errorf("%d passes in 3.5 s, want 5: one at once, one for the wake, one each second", w.turns)
 		}
 	})
+}
+
+// A node that is lost is stored as one incident in the controller's namespace, and the workload on it opens none.
+func TestALostNodeIsOneIncident(t *testing.T) {
+	t.Parallel()
+	w := hung(t0)
+	for i := range w.snap.Workloads[0].Replicas {
+		w.snap.Workloads[0].Replicas[i].Ready = true
+	}
+	w.snap.Nodes["n"] = cluster.Node{Name: "n", Ready: "Unknown", Since: t0}
+	h := w.loop()
+	w.look(t, h, t0)
+	w.look(t, h, t0.Add(time.Second))
+	if got := w.deeds(); got != "save Open" {
+		t.Errorf("deeds are %q, want one incident stored and nothing else", got)
+	}
+	for _, in := range w.stored {
+		if in.Namespace != "homeostat-system" || in.Workload.Kind != "Node" || len(in.Members) != 1 {
+			t.Errorf("stored %s/%s about %s with %d members", in.Namespace, in.Name, in.Workload, len(in.Members))
+		}
+	}
 }
