@@ -41,6 +41,9 @@ func (p *Platform) Memory(namespace string) healing.MemoryView {
 // PolicyFor returns the policy that governs the workload: the oldest HealingPolicy of its namespace that selects the
 // labels of its pod template. Under one that is not valid, and where none selects it, the default policy only observes.
 func (p *Platform) PolicyFor(w *cluster.Workload) (healing.Policy, bool) {
+	if _, quarantined := w.Labels[v1alpha1.LabelQuarantined]; quarantined {
+		return healing.Policy{}, false // it is kept broken on purpose, and its incident is the workload's that it was taken from
+	}
 	o := p.governing(w)
 	if o == nil {
 		return p.opts.Default, p.opts.WatchAll

@@ -228,6 +228,11 @@ func TestPolicyFor(t *testing.T) {
 			t.Errorf("%s in %s is watched: %v, want %v", tc.app, tc.ns, ok, tc.watched)
 		}
 	}
+	kept := workload("web", "shop")
+	kept.Labels[v1alpha1.LabelQuarantined] = "web-notready-1"
+	if _, ok := all.PolicyFor(kept); ok {
+		t.Error("a quarantined pod is watched, and would open incidents for as long as it is kept")
+	}
 }
 
 func TestCharge(t *testing.T) {
