@@ -78,6 +78,9 @@ func Make(in Input, now time.Time) *Survey {
 	return s
 }
 
+// Breaker says why no remedy may be carried out anywhere, a sentence; empty: none forbids it.
+func (s *Survey) Breaker() string { return s.breaker }
+
 // Climate returns what a pass over the workload has to know of the rest of the cluster.
 func (s *Survey) Climate(w *cluster.Workload) healing.Climate {
 	key := w.Ref.String()

@@ -80,19 +80,37 @@ func (h *Healing) Pass(ctx context.Context, now time.Time) {
 		return // half a view shows failures that are none
 	}
 	watched := h.watched(snap)
-	around := h.survey(ctx, snap, watched, now)
+	view := HealingView{At: now, Incidents: h.source.AllIncidents()}
+	around := h.survey(ctx, snap, watched, &view)
 	for _, one := range watched {
 		if ctx.Err() != nil {
 			return
 		}
-		h.look(ctx, snap, one, around.Climate(one.workload), now)
+		spent := h.source.Spent(one.policy, one.workload.Ref)
+		if len(spent) > 0 {
+			view.Budgets = append(view.Budgets, BudgetLeft{
+				Workload: one.workload.Ref, Policy: one.policy.Name, Left: left(one.policy.BudgetActions, one.policy.BudgetPeriod, spent, now),
+			})
+		}
+		h.look(ctx, snap, one, spent, around.Climate(one.workload), now)
 	}
+	h.recorder.Healed(view)
 	if now.Sub(h.expired) >= expireEvery {
 		h.expired = now
 		if err := h.store.Expire(ctx, now); err != nil && ctx.Err() == nil {
 			h.log.WarnContext(ctx, "incidents not expired", "error", err)
 		}
 	}
+}
+
+// left returns how many of the actions of a budget are left, at least 0.
+func left(actions int32, period time.Duration, spent []time.Time, now time.Time) int32 {
+	for _, at := range spent {
+		if now.Sub(at) < period && actions > 0 {
+			actions--
+		}
+	}
+	return actions
 }
 
 // governed is a watched workload with its policy.
@@ -112,16 +130,22 @@ func (h *Healing) watched(snap *cluster.Snapshot) []governed {
 }
 
 // survey looks at the cluster as a whole and starts to store what it has to say of nodes and storms. While an earlier one is
-// still being stored, this one is used and not stored: the next says the same.
-func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []governed, now time.Time) *survey.Survey {
+// still being stored, this one is used and not stored: the next says the same. What it knows of the cluster goes into the view.
+func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []governed, view *HealingView) *survey.Survey {
 	list := make([]*cluster.Workload, len(watched))
 	for i := range watched {
 		list[i] = watched[i].workload
 	}
+	now, spent, budget := view.At, h.source.ClusterSpent(), h.limits.Budget
 	out := survey.Make(survey.Input{
-		Snapshot: snap, Watched: list, Incidents: h.source.AllIncidents(), Home: h.source.Home(), Breaker: h.limits.Breaker,
-		Trouble: h.source.Trouble(now), Spent: h.source.ClusterSpent(), Budget: h.limits.Budget,
+		Snapshot: snap, Watched: list, Incidents: view.Incidents, Home: h.source.Home(), Breaker: h.limits.Breaker,
+		Trouble: h.source.Trouble(now), Spent: spent, Budget: budget,
 	}, now)
+	view.Breaker = out.Breaker()
+	if budget.Actions > 0 {
+		n := left(budget.Actions, budget.Period, spent, now)
+		view.Cluster = &n
+	}
 	if len(out.Save) == 0 || !h.claim(surveyRef()) {
 		return out
 	}
@@ -136,14 +160,14 @@ func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []
 	return out
 }
 
-func (h *Healing) look(ctx context.Context, snap *cluster.Snapshot, one governed, climate healing.Climate, now time.Time) {
+func (h *Healing) look(ctx context.Context, snap *cluster.Snapshot, one governed, spent []time.Time, climate healing.Climate, now time.Time) {
 	w, policy := one.workload, one.policy
 	if !h.claim(w.Ref) {
 		return
 	}
 	plan := healing.Reconcile(healing.Input{
 		Workload: w, Nodes: snap.Nodes, Memory: h.source.Memory(w.Ref.Namespace), Trend: h.source.Trend(w.Ref.Namespace),
-		Climate: climate, Policy: policy, Incidents: h.source.Incidents(w.Ref), Spent: h.source.Spent(policy, w.Ref),
+		Climate: climate, Policy: policy, Incidents: h.source.Incidents(w.Ref), Spent: spent,
 		Stale: snap.Stale, Identity: h.identity,
 	}, now)
 	if len(plan.Save) == 0 && plan.Action == nil {

@@ -309,3 +309,34 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAPassKnowsIsRecorded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := hung(time.Now())
+		h := w.loop()
+		h.Pass(t.Context(), time.Now())
+		h.Wait()
+		if v := w.view; len(v.Budgets) != 0 || len(v.Incidents) != 0 || v.Cluster == nil || *v.Cluster != 10 || v.Breaker != "" {
+			t.Errorf("the first pass knows %+v, want an unspent budget of the cluster and nothing else", v)
+		}
+		w.spent["long ago"], w.spent["lately"] = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Minute)
+		w.snap.Nodes = map[string]cluster.Node{"n": {Name: "n", Ready: "False"}, "m": {Name: "m", Ready: "False"}}
+		time.Sleep(time.Second)
+		h.Pass(t.Context(), time.Now())
+		h.Wait()
+		want := []BudgetLeft{{Workload: w.snap.Workloads[0].Ref, Policy: "web", Left: 2}}
+		if diff := cmp.Diff(want, w.view.Budgets); diff != "" {
+			t.Errorf("budgets after one action (-want +got):\n%s", diff)
+		}
+		if len(w.view.Incidents) != 1 || w.view.Breaker != "2 nodes are not ready at once" {
+			t.Errorf("%d incidents, breaker %q", len(w.view.Incidents), w.view.Breaker)
+		}
+		w.snap.Synced = false
+		w.view = HealingView{}
+		h.Pass(t.Context(), time.Now())
+		if !w.view.At.IsZero() {
+			t.Error("half a view was recorded")
+		}
+	})
+}

@@ -130,6 +130,31 @@ type Recorder interface {
 	Incident(in incident.Incident)
 	// Acted is called after every action.
 	Acted(a healing.Action, r healing.Result, at time.Time)
+	// Healed is called in every healing pass over a complete view, after its plans were made.
+	Healed(v HealingView)
 	// Turned is called at the end of each pass of a loop ("scaling" or "healing") with its duration.
 	Turned(loop string, took time.Duration, err error)
+}
+
+// HealingView is what a healing pass knows beside its plans. Nothing in it is changed any more.
+type HealingView struct {
+	// At is the time of the pass.
+	At time.Time
+	// Incidents are those that were stored at its beginning: active ones, and those that were resolved in the last hour.
+	Incidents []incident.Incident
+	// Budgets of the workloads that have spent any of theirs, in the order of the snapshot.
+	Budgets []BudgetLeft
+	// Cluster is what is left of the budget of the cluster; nil where there is none.
+	Cluster *int32
+	// Breaker says why no remedy may be carried out anywhere, a sentence; empty: none forbids it.
+	Breaker string
+}
+
+// BudgetLeft is what is left of a workload's budget.
+type BudgetLeft struct {
+	Workload cluster.Ref
+	// Policy is the name of the HealingPolicy, empty for the default.
+	Policy string
+	// Left are the actions that are left, at least 0.
+	Left int32
 }

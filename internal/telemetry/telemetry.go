@@ -174,6 +174,9 @@ func (t *Telemetry) Turned(loop string, took time.Duration, err error) {
 	}
 }
 
+// Healed takes what a healing pass knows.
+func (t *Telemetry) Healed(control.HealingView) {}
+
 // forget ends the counters of autoscalers that are gone; their gauges have ended with them.
 func (t *Telemetry) forget(gone []cluster.Ref) {
 	for _, ref := range gone {

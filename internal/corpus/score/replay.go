@@ -92,5 +92,8 @@ func (silent) Incident(incident.Incident) {}
 // Acted implements control.Recorder.
 func (silent) Acted(healing.Action, healing.Result, time.Time) {}
 
+// Healed implements control.Recorder.
+func (silent) Healed(control.HealingView) {}
+
 // Turned implements control.Recorder.
 func (silent) Turned(string, time.Duration, error) {}
