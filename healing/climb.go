@@ -208,12 +208,7 @@ func (q *proposal) lost() *incident.Remediation {
 
 // ended reports whether a remediation that failed is not tried again for what it ended with.
 func ended(r *incident.Remediation) bool {
-	switch Reason(r.Reason) {
-	case ReasonNotHelped, ReasonBudgetExhausted, ReasonNotSupported:
-		return true
-	default:
-		return false
-	}
+	return oneOf(Reason(r.Reason), ReasonNotHelped, ReasonBudgetExhausted, ReasonNotSupported)
 }
 
 // unhelpful says what came of a remediation after which the same cause showed again; empty where that is not so. A capture mends

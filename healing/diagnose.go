@@ -69,7 +69,7 @@ func (t *tracked) ownFindings() []incident.Finding {
 
 // blame returns who is to blame for what the incident shows now; the zero value where nobody is.
 func (q *proposal) blame() cause.Blame {
-	if c := q.pass.cause(q.t); c != nil {
+	if c := q.cause(q.t); c != nil {
 		return c.Blame
 	}
 	return cause.Blame{}

@@ -158,9 +158,9 @@ func (p *pass) usage(f *incident.Finding) (incident.Evidence, bool) {
 // answer gives none.
 func (p *pass) captureOf(f *incident.Finding) (c Capture, wanted bool) {
 	c = Capture{Replica: f.Replica, ReplicaUID: f.ReplicaUID, Container: f.Container}
-	switch f.Kind {
-	case incident.OOMKilled, incident.ProbableOOM, incident.NodeOOM, incident.LivenessKill, incident.StartupKill, incident.BadCommand,
-		incident.CleanExit, incident.NodeCrashLoop, incident.CrashLoop, incident.JobFailed:
+	switch {
+	case oneOf(f.Kind, incident.OOMKilled, incident.ProbableOOM, incident.NodeOOM, incident.LivenessKill, incident.StartupKill, incident.BadCommand,
+		incident.CleanExit, incident.NodeCrashLoop, incident.CrashLoop, incident.JobFailed):
 		if f.Replica == "" {
 			return Capture{}, false
 		}
@@ -178,9 +178,9 @@ func (p *pass) captureOf(f *incident.Finding) (c Capture, wanted bool) {
 			c.Previous = *now.Terminated != *f.Death
 		}
 		return c, true
-	case incident.ChildOOM:
+	case f.Kind == incident.ChildOOM:
 		return c, true
-	case incident.NotReady, incident.ReadinessGate:
+	case oneOf(f.Kind, incident.NotReady, incident.ReadinessGate):
 		if r := p.replica(f.ReplicaUID, f.Replica); r != nil {
 			c.Container = mainContainer(r)
 		}

@@ -1,6 +1,7 @@
 package healing
 
 import (
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/healing/internal/phrase"
@@ -48,9 +49,9 @@ func (p *pass) forecast(t *tracked) {
 
 // lastNoted returns when the timeline last has the reason, the zero time where it has not.
 func lastNoted(inc *incident.Incident, reason Reason) time.Time {
-	for i := len(inc.Timeline) - 1; i >= 0; i-- {
-		if inc.Timeline[i].Reason == string(reason) {
-			return inc.Timeline[i].At
+	for _, e := range slices.Backward(inc.Timeline) {
+		if e.Reason == string(reason) {
+			return e.At
 		}
 	}
 	return time.Time{}

@@ -49,8 +49,8 @@ func sizedElsewhere(q *proposal) (string, bool) {
 
 // rollingOut lets through what goes back from the very rollout, and what changes nothing.
 func rollingOut(q *proposal) (string, bool) {
-	switch q.remedy {
-	case incident.RemedyRollback, incident.RemedyAbortCanary, incident.RemedyCapture:
+	switch {
+	case oneOf(q.remedy, incident.RemedyRollback, incident.RemedyAbortCanary, incident.RemedyCapture):
 		return "", false
 	default:
 		return "waits: a rollout is under way", q.in.Workload.RollingOut

@@ -10,18 +10,18 @@ import (
 // does not fit what is known is skipped: Rollback wants failures that began with the newest revision and an older one that was
 // healthy, AbortCanary a canary whose stable track is healthy, ScaleOut memory or throttling that follows load.
 func DefaultLadder(k incident.Kind) []incident.Remedy {
-	switch k {
-	case incident.OOMKilled, incident.ProbableOOM:
+	switch {
+	case oneOf(k, incident.OOMKilled, incident.ProbableOOM):
 		return []incident.Remedy{incident.RemedyAbortCanary, incident.RemedyRollback, incident.RemedyScaleOut, incident.RemedyResizeMemory}
-	case incident.CrashLoop, incident.BadCommand, incident.StartupKill, incident.ImagePull, incident.ConfigMissing:
+	case oneOf(k, incident.CrashLoop, incident.BadCommand, incident.StartupKill, incident.ImagePull, incident.ConfigMissing):
 		return []incident.Remedy{incident.RemedyAbortCanary, incident.RemedyRollback}
-	case incident.NodeCrashLoop, incident.ChildOOM:
+	case oneOf(k, incident.NodeCrashLoop, incident.ChildOOM):
 		return []incident.Remedy{incident.RemedyRestart}
-	case incident.LivenessKill:
+	case k == incident.LivenessKill:
 		return []incident.Remedy{incident.RemedyAbortCanary, incident.RemedyScaleOut}
-	case incident.NotReady:
+	case k == incident.NotReady:
 		return []incident.Remedy{incident.RemedyCapture, incident.RemedyRestart}
-	case incident.MemoryLeak:
+	case k == incident.MemoryLeak:
 		return []incident.Remedy{incident.RemedyCapture, incident.RemedyRestartWorkload}
 	default:
 		return nil
@@ -34,29 +34,29 @@ func Allowed(k incident.Kind) []incident.Remedy {
 	more := func(r ...incident.Remedy) []incident.Remedy {
 		return append([]incident.Remedy{incident.RemedyNone}, r...)
 	}
-	switch k {
-	case incident.OOMKilled, incident.ProbableOOM:
+	switch {
+	case oneOf(k, incident.OOMKilled, incident.ProbableOOM):
 		return more(incident.RemedyRestart, incident.RemedyQuarantine, incident.RemedyResizeMemory, incident.RemedyRestartWorkload,
 			incident.RemedyScaleOut, incident.RemedyRollback, incident.RemedyAbortCanary)
-	case incident.ChildOOM:
+	case k == incident.ChildOOM:
 		return more(incident.RemedyCapture, incident.RemedyRestart, incident.RemedyQuarantine, incident.RemedyResizeMemory)
-	case incident.CrashLoop, incident.BadCommand, incident.StartupKill:
+	case oneOf(k, incident.CrashLoop, incident.BadCommand, incident.StartupKill):
 		return more(incident.RemedyQuarantine, incident.RemedyRollback, incident.RemedyAbortCanary)
-	case incident.ImagePull, incident.ConfigMissing, incident.RolloutStuck:
+	case oneOf(k, incident.ImagePull, incident.ConfigMissing, incident.RolloutStuck):
 		return more(incident.RemedyRollback, incident.RemedyAbortCanary)
-	case incident.NodeCrashLoop:
+	case k == incident.NodeCrashLoop:
 		return more(incident.RemedyRestart, incident.RemedyQuarantine)
-	case incident.LivenessKill:
+	case k == incident.LivenessKill:
 		return more(incident.RemedyRestart, incident.RemedyQuarantine, incident.RemedyScaleOut, incident.RemedyRollback,
 			incident.RemedyAbortCanary)
-	case incident.NotReady:
+	case k == incident.NotReady:
 		return more(incident.RemedyCapture, incident.RemedyRestart, incident.RemedyQuarantine, incident.RemedyRollback,
 			incident.RemedyAbortCanary)
-	case incident.MemoryLeak:
+	case k == incident.MemoryLeak:
 		return more(incident.RemedyCapture, incident.RemedyRestart, incident.RemedyResizeMemory, incident.RemedyRestartWorkload)
-	case incident.CPUThrottled:
+	case k == incident.CPUThrottled:
 		return more(incident.RemedyScaleOut)
-	case incident.VolumeStuck, incident.ResizeStuck:
+	case oneOf(k, incident.VolumeStuck, incident.ResizeStuck):
 		return more(incident.RemedyRestart)
 	default:
 		return []incident.Remedy{incident.RemedyNone}
@@ -78,11 +78,5 @@ func (p *Policy) LadderFor(k incident.Kind) (rungs []incident.Remedy, named bool
 	}), named
 }
 
-// RemedyFor returns Restart where it is a rung for the kind, else None, and whether the policy names the kind.
-func (p *Policy) RemedyFor(k incident.Kind) (r incident.Remedy, named bool) {
-	rungs, named := p.LadderFor(k)
-	if slices.Contains(rungs, incident.RemedyRestart) {
-		return incident.RemedyRestart, named
-	}
-	return incident.RemedyNone, named
-}
+// oneOf reports whether v is one of those.
+func oneOf[T comparable](v T, of ...T) bool { return slices.Contains(of, v) }

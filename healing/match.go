@@ -54,18 +54,23 @@ func (p *pass) ownerOf(f *incident.Finding) (t *tracked, known bool) {
 	}
 	for _, related := range []bool{false, true} {
 		for _, t := range p.tracked {
-			if related && p.explains(t, f) {
-				return t, !f.Since.After(t.forgotten)
-			}
-			if t.inc.Container() != f.Container && t.inc.Kind != incident.RolloutStuck {
-				continue
-			}
-			if t.inc.Kind == f.Kind || related && sameCause(t.inc.Kind, f.Kind) {
+			if p.belongs(t, f, related) {
 				return t, !f.Since.After(t.forgotten)
 			}
 		}
 	}
 	return nil, false
+}
+
+// belongs reports whether the finding is of the incident's kind and container, or with related of its cause.
+func (p *pass) belongs(t *tracked, f *incident.Finding, related bool) bool {
+	if related && p.explains(t, f) {
+		return true
+	}
+	if t.inc.Container() != f.Container && t.inc.Kind != incident.RolloutStuck {
+		return false
+	}
+	return t.inc.Kind == f.Kind || related && sameCause(t.inc.Kind, f.Kind)
 }
 
 // explains reports whether the incident is the deeper reason of a rollout that is stuck.

@@ -127,7 +127,7 @@ func (h *history) checkGuards(in *Input, a *Action, held *incident.Incident) {
 		h.Errorf("%s leaves %d of %d ready, %d %% must be", a.Remedy, others, w.Desired, in.Policy.MinHealthyPercent)
 	}
 	for _, b := range w.Budgets {
-		if b.Allowed == 0 && !(away && unready && b.Healthy >= b.Desired) || away && len(w.Budgets) > 1 {
+		if b.Allowed == 0 && (!away || !unready || b.Healthy < b.Desired) || away && len(w.Budgets) > 1 {
 			h.Errorf("%s against the PodDisruptionBudgets %+v", a.Remedy, w.Budgets)
 		}
 	}

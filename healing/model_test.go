@@ -341,8 +341,8 @@ func (h *history) disturbFindings() {
 		f.Kind, f.Confidence = pick(h, incident.MemoryLeak, incident.MemoryLeak, incident.RolloutStuck, incident.CPUThrottled), 90
 	}
 	r := &h.workload.Replicas[h.rnd.IntN(len(h.workload.Replicas))]
-	switch f.Kind {
-	case incident.RolloutStuck, incident.CreateRefused, incident.JobFailed, incident.AutoscalerBlind:
+	switch {
+	case oneOf(f.Kind, incident.RolloutStuck, incident.CreateRefused, incident.JobFailed, incident.AutoscalerBlind):
 	default:
 		f.Replica, f.ReplicaUID, f.Node, f.Container = r.Name, r.UID, r.Node, "app"
 	}

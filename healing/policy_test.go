@@ -1,6 +1,7 @@
 package healing
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,16 +32,16 @@ func TestDefaultPolicy(t *testing.T) {
 	}
 }
 
-func TestRemedyForDoesNoHarm(t *testing.T) {
+func TestLadderForDoesNoHarm(t *testing.T) {
 	p := Policy{Remedies: map[incident.Kind][]incident.Remedy{incident.CrashLoop: {incident.RemedyRestart}, incident.OOMKilled: {incident.RemedyRestart}}}
-	if r, named := p.RemedyFor(incident.CrashLoop); r != incident.RemedyNone || !named {
-		t.Errorf("a policy that was not validated gives CrashLoop the remedy %s", r)
+	if rungs, named := p.LadderFor(incident.CrashLoop); len(rungs) != 0 || !named {
+		t.Errorf("a policy that was not validated gives CrashLoop the remedies %v", rungs)
 	}
-	if r, named := p.RemedyFor(incident.OOMKilled); r != incident.RemedyRestart || !named {
-		t.Errorf("OOMKilled has %s", r)
+	if rungs, named := p.LadderFor(incident.OOMKilled); !slices.Equal(rungs, []incident.Remedy{incident.RemedyRestart}) || !named {
+		t.Errorf("OOMKilled has %v", rungs)
 	}
-	if r, named := p.RemedyFor(incident.NotReady); r != incident.RemedyRestart || named {
-		t.Errorf("NotReady has %s", r)
+	if rungs, named := p.LadderFor(incident.NotReady); !slices.Equal(rungs, DefaultLadder(incident.NotReady)) || named {
+		t.Errorf("NotReady has %v", rungs)
 	}
 }
 

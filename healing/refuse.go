@@ -2,6 +2,7 @@ package healing
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/homeostat/homeostat/healing/internal/patch"
 	"github.com/homeostat/homeostat/internal/incident"
@@ -10,13 +11,8 @@ import (
 // quiet reports whether the reason is recorded in the incident and announced to nobody: it is the policy's own wish, or
 // passes by itself.
 func quiet(r Reason) bool {
-	switch r {
-	case ReasonNoRemedy, ReasonObserveOnly, ReasonStillServing, ReasonReplicaGone, ReasonAwaitingOtherWork, ReasonCooldown,
-		ReasonNoEvidence, ReasonNotApplicable, ReasonNotSupported, ReasonLowConfidence:
-		return true
-	default:
-		return false
-	}
+	return oneOf(r, ReasonNoRemedy, ReasonObserveOnly, ReasonStillServing, ReasonReplicaGone, ReasonAwaitingOtherWork, ReasonCooldown,
+		ReasonNoEvidence, ReasonNotApplicable, ReasonNotSupported, ReasonLowConfidence)
 }
 
 // forbid records that nothing will ever be done about the incident, if that is so.
@@ -49,10 +45,7 @@ func (p *pass) refuse(q *proposal, reason Reason, message string) {
 		reason = ReasonObserveOnly
 	}
 	if reason == ReasonBudgetExhausted {
-		for _, tried := range p.triedSoFar(t) {
-			message += "; " + tried
-		}
-		p.abandon(t, reason, message+": a person is needed")
+		p.abandon(t, reason, strings.Join(append([]string{message}, p.triedSoFar(t)...), "; ")+": a person is needed")
 		return
 	}
 	progress := []string{

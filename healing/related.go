@@ -11,20 +11,20 @@ func sameCause(i, k incident.Kind) bool {
 		return true
 	}
 	loop := k == incident.CrashLoop || k == incident.NodeCrashLoop
-	switch i {
-	case incident.OOMKilled:
+	switch {
+	case i == incident.OOMKilled:
 		return loop || k == incident.ProbableOOM || k == incident.MemoryLeak
-	case incident.ProbableOOM:
+	case i == incident.ProbableOOM:
 		return loop || k == incident.OOMKilled || k == incident.NodeOOM || k == incident.MemoryLeak
-	case incident.NodeOOM:
+	case i == incident.NodeOOM:
 		return loop || k == incident.ProbableOOM
-	case incident.LivenessKill, incident.StartupKill, incident.BadCommand, incident.CleanExit:
+	case oneOf(i, incident.LivenessKill, incident.StartupKill, incident.BadCommand, incident.CleanExit):
 		return loop
-	case incident.CrashLoop, incident.NodeCrashLoop:
+	case oneOf(i, incident.CrashLoop, incident.NodeCrashLoop):
 		return loop || death(k)
-	case incident.MemoryLeak: // what was foretold has come true
+	case i == incident.MemoryLeak: // what was foretold has come true
 		return k == incident.OOMKilled || k == incident.ProbableOOM
-	case incident.RolloutStuck:
+	case i == incident.RolloutStuck:
 		return stalls(k)
 	default:
 		return false
@@ -33,20 +33,15 @@ func sameCause(i, k incident.Kind) bool {
 
 // death reports whether the kind says why a container ended.
 func death(k incident.Kind) bool {
-	switch k {
-	case incident.OOMKilled, incident.ProbableOOM, incident.NodeOOM, incident.LivenessKill, incident.StartupKill, incident.BadCommand,
-		incident.CleanExit:
-		return true
-	default:
-		return false
-	}
+	return oneOf(k, incident.OOMKilled, incident.ProbableOOM, incident.NodeOOM, incident.LivenessKill, incident.StartupKill, incident.BadCommand,
+		incident.CleanExit)
 }
 
 // stalls reports whether the kind keeps new replicas from getting ready, and so explains a rollout that is stuck.
 func stalls(k incident.Kind) bool {
-	switch k {
-	case incident.ImagePull, incident.ConfigMissing, incident.VolumeStuck, incident.SandboxFailed, incident.NodeCrashLoop,
-		incident.CrashLoop, incident.Unschedulable, incident.ReadinessGate, incident.NotReady, incident.CreateRefused:
+	switch {
+	case oneOf(k, incident.ImagePull, incident.ConfigMissing, incident.VolumeStuck, incident.SandboxFailed, incident.NodeCrashLoop,
+		incident.CrashLoop, incident.Unschedulable, incident.ReadinessGate, incident.NotReady, incident.CreateRefused):
 		return true
 	default:
 		return death(k)
@@ -75,16 +70,16 @@ func (p *pass) raiseKind(t *tracked) bool {
 }
 
 func (p *pass) knowsBetter(t *tracked, k incident.Kind) bool {
-	switch t.inc.Kind {
-	case incident.ProbableOOM:
+	switch {
+	case t.inc.Kind == incident.ProbableOOM:
 		return k == incident.OOMKilled || k == incident.NodeOOM || k == incident.LivenessKill && t.inc.Occurrences == 1
-	case incident.MemoryLeak:
+	case t.inc.Kind == incident.MemoryLeak:
 		return k == incident.OOMKilled || k == incident.ProbableOOM
-	case incident.RolloutStuck:
+	case t.inc.Kind == incident.RolloutStuck:
 		return stalls(k)
-	case incident.NodeCrashLoop: // it fails on other nodes by now
+	case t.inc.Kind == incident.NodeCrashLoop: // it fails on other nodes by now
 		return k == incident.CrashLoop && !t.has(incident.NodeCrashLoop)
-	case incident.CrashLoop: // its siblings got healthy
+	case t.inc.Kind == incident.CrashLoop: // its siblings got healthy
 		return k == incident.NodeCrashLoop && !t.has(incident.CrashLoop)
 	default:
 		return false

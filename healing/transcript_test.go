@@ -291,7 +291,7 @@ func (s *story) setPolicy(o map[string]string) {
 				p.Remedies = map[incident.Kind][]incident.Remedy{}
 			}
 			var rungs []incident.Remedy
-			for _, r := range strings.Split(v, ",") {
+			for r := range strings.SplitSeq(v, ",") {
 				rungs = append(rungs, incident.Remedy(r))
 			}
 			p.Remedies[incident.Kind(k)] = rungs

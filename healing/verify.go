@@ -157,6 +157,8 @@ func (p *pass) carriedOut(r *incident.Remediation) bool {
 			return w.Track == nil || w.Track.Service != c.Target.Name || w.Track.Value != c.FromRevision
 		}
 		return w.Desired <= c.ToReplicas
+	case incident.RemedyNone, incident.RemedyCapture: // they change nothing that is seen
+		return false
 	default:
 		return false
 	}

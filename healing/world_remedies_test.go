@@ -96,13 +96,13 @@ func (w *world) carry(a Action) Result {
 // carryReplica acts on one replica and words it.
 func (w *world) carryReplica(a *Action, r *cluster.Replica, res *Result) string {
 	uid := r.UID
-	switch a.Remedy {
-	case incident.RemedyCapture:
+	switch {
+	case a.Remedy == incident.RemedyCapture:
 		res.Evidence = []incident.Evidence{{
 			Kind: incident.EvidenceProfile, At: w.now, Replica: a.Replica, Message: fmt.Sprintf("profile of port %d", a.ProfilePort),
 		}}
 		return "captured " + uid
-	case incident.RemedyResizeMemory:
+	case a.Remedy == incident.RemedyResizeMemory:
 		c := r.Container(a.Change.Container)
 		if c.MemoryLimit != a.Change.FromMemory {
 			*res = Result{Outcome: incident.Failed, Reason: ReasonFailed, Message: "changed in between"}
@@ -113,7 +113,7 @@ func (w *world) carryReplica(a *Action, r *cluster.Replica, res *Result) string 
 			w.roll("resized")
 		}
 		return fmt.Sprintf("resized %s to %d MiB", uid, a.Change.ToMemory>>20)
-	case incident.RemedyQuarantine:
+	case a.Remedy == incident.RemedyQuarantine:
 		w.apart = append(w.apart, r.Name)
 	}
 	res.Message = "evicted"
@@ -132,17 +132,17 @@ func (w *world) carryReplica(a *Action, r *cluster.Replica, res *Result) string 
 // carryWorkload acts on the workload and words it; empty where the precondition does not hold.
 func (w *world) carryWorkload(a *Action) string {
 	o, c := w.workload, &a.Change
-	switch a.Remedy {
-	case incident.RemedyRollback:
+	switch {
+	case a.Remedy == incident.RemedyRollback:
 		if o.Revision != c.FromRevision {
 			return ""
 		}
 		w.roll(c.ToRevision)
 		return "rolled back to " + c.ToRevision
-	case incident.RemedyRestartWorkload:
+	case a.Remedy == incident.RemedyRestartWorkload:
 		w.roll(o.Revision + "'")
 		return "restarted all"
-	case incident.RemedyScaleOut:
+	case a.Remedy == incident.RemedyScaleOut:
 		if o.Desired != c.FromReplicas {
 			return ""
 		}
@@ -151,7 +151,7 @@ func (w *world) carryWorkload(a *Action) string {
 			w.setReady(w.add(o.Ref.Name+"-new"+strconv.Itoa(w.births), "n1", 0), false)
 		}
 		return fmt.Sprintf("scaled to %d", o.Desired)
-	case incident.RemedyAbortCanary:
+	case a.Remedy == incident.RemedyAbortCanary:
 		if c.Target.Kind == cluster.KindService {
 			o.Track = nil
 			return "switched " + c.Target.Name + " back to " + c.ToRevision

@@ -47,11 +47,11 @@ func TestTheEmbeddedFilesAreValid(t *testing.T) {
 	if len(c.Policies) != 1 {
 		t.Fatalf("%d policies", len(c.Policies))
 	}
-	remedies := map[incident.Kind]incident.Remedy{}
+	remedies := map[incident.Kind][]incident.Remedy{}
 	for _, k := range []incident.Kind{incident.OOMKilled, incident.NotReady} {
-		remedies[k], _ = c.Policies[0].RemedyFor(k)
+		remedies[k], _ = c.Policies[0].LadderFor(k)
 	}
-	want := map[incident.Kind]incident.Remedy{incident.OOMKilled: incident.RemedyNone, incident.NotReady: incident.RemedyRestart}
+	want := map[incident.Kind][]incident.Remedy{incident.OOMKilled: {}, incident.NotReady: {incident.RemedyRestart}}
 	if diff := cmp.Diff(want, remedies); diff != "" {
 		t.Errorf("remedies (-want +got):\n%s", diff)
 	}
