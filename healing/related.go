@@ -70,20 +70,14 @@ func (p *pass) raiseKind(t *tracked) bool {
 }
 
 func (p *pass) knowsBetter(t *tracked, k incident.Kind) bool {
-	switch {
-	case t.inc.Kind == incident.ProbableOOM:
-		return k == incident.OOMKilled || k == incident.NodeOOM || k == incident.LivenessKill && t.inc.Occurrences == 1
-	case t.inc.Kind == incident.MemoryLeak:
-		return k == incident.OOMKilled || k == incident.ProbableOOM
-	case t.inc.Kind == incident.RolloutStuck:
-		return stalls(k)
-	case t.inc.Kind == incident.NodeCrashLoop: // it fails on other nodes by now
-		return k == incident.CrashLoop && !t.has(incident.NodeCrashLoop)
-	case t.inc.Kind == incident.CrashLoop: // its siblings got healthy
-		return k == incident.NodeCrashLoop && !t.has(incident.CrashLoop)
-	default:
-		return false
-	}
+	is := t.inc.Kind
+	return is == incident.ProbableOOM && oneOf(k, incident.OOMKilled, incident.NodeOOM) ||
+		is == incident.ProbableOOM && k == incident.LivenessKill && t.inc.Occurrences == 1 ||
+		is == incident.MemoryLeak && oneOf(k, incident.OOMKilled, incident.ProbableOOM) ||
+		is == incident.RolloutStuck && stalls(k) ||
+		// It fails on other nodes by now, or its siblings got healthy.
+		is == incident.NodeCrashLoop && k == incident.CrashLoop && !t.has(incident.NodeCrashLoop) ||
+		is == incident.CrashLoop && k == incident.NodeCrashLoop && !t.has(incident.CrashLoop)
 }
 
 // has reports whether the incident shows a finding of that kind now.

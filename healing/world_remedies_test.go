@@ -96,25 +96,14 @@ func (w *world) carry(a Action) Result {
 // carryReplica acts on one replica and words it.
 func (w *world) carryReplica(a *Action, r *cluster.Replica, res *Result) string {
 	uid := r.UID
-	switch {
-	case a.Remedy == incident.RemedyCapture:
+	if a.Remedy == incident.RemedyCapture {
 		res.Evidence = []incident.Evidence{{
 			Kind: incident.EvidenceProfile, At: w.now, Replica: a.Replica, Message: fmt.Sprintf("profile of port %d", a.ProfilePort),
 		}}
 		return "captured " + uid
-	case a.Remedy == incident.RemedyResizeMemory:
-		c := r.Container(a.Change.Container)
-		if c.MemoryLimit != a.Change.FromMemory {
-			*res = Result{Outcome: incident.Failed, Reason: ReasonFailed, Message: "changed in between"}
-			return ""
-		}
-		c.MemoryLimit = a.Change.ToMemory
-		if a.Change.Template {
-			w.roll("resized")
-		}
-		return fmt.Sprintf("resized %s to %d MiB", uid, a.Change.ToMemory>>20)
-	case a.Remedy == incident.RemedyQuarantine:
-		w.apart = append(w.apart, r.Name)
+	}
+	if a.Remedy == incident.RemedyResizeMemory {
+		return w.resize(a, r, res)
 	}
 	res.Message = "evicted"
 	node := r.Node
@@ -129,20 +118,35 @@ func (w *world) carryReplica(a *Action, r *cluster.Replica, res *Result) string 
 	return "restarted " + uid
 }
 
+// resize raises the memory limit of one replica, on its precondition.
+func (w *world) resize(a *Action, r *cluster.Replica, res *Result) string {
+	c := r.Container(a.Change.Container)
+	if c.MemoryLimit != a.Change.FromMemory {
+		*res = Result{Outcome: incident.Failed, Reason: ReasonFailed, Message: "changed in between"}
+		return ""
+	}
+	c.MemoryLimit = a.Change.ToMemory
+	if a.Change.Template {
+		w.roll("resized")
+	}
+	return fmt.Sprintf("resized %s to %d MiB", r.UID, a.Change.ToMemory>>20)
+}
+
 // carryWorkload acts on the workload and words it; empty where the precondition does not hold.
 func (w *world) carryWorkload(a *Action) string {
 	o, c := w.workload, &a.Change
-	switch {
-	case a.Remedy == incident.RemedyRollback:
+	if a.Remedy == incident.RemedyRollback {
 		if o.Revision != c.FromRevision {
 			return ""
 		}
 		w.roll(c.ToRevision)
 		return "rolled back to " + c.ToRevision
-	case a.Remedy == incident.RemedyRestartWorkload:
+	}
+	if a.Remedy == incident.RemedyRestartWorkload {
 		w.roll(o.Revision + "'")
 		return "restarted all"
-	case a.Remedy == incident.RemedyScaleOut:
+	}
+	if a.Remedy == incident.RemedyScaleOut {
 		if o.Desired != c.FromReplicas {
 			return ""
 		}
@@ -151,16 +155,13 @@ func (w *world) carryWorkload(a *Action) string {
 			w.setReady(w.add(o.Ref.Name+"-new"+strconv.Itoa(w.births), "n1", 0), false)
 		}
 		return fmt.Sprintf("scaled to %d", o.Desired)
-	case a.Remedy == incident.RemedyAbortCanary:
-		if c.Target.Kind == cluster.KindService {
-			o.Track = nil
-			return "switched " + c.Target.Name + " back to " + c.ToRevision
-		}
-		o.Desired, o.Replicas, o.RollingOut = c.ToReplicas, nil, false
-		return "scaled the canary to 0"
-	default:
-		return ""
 	}
+	if c.Target.Kind == cluster.KindService {
+		o.Track = nil
+		return "switched " + c.Target.Name + " back to " + c.ToRevision
+	}
+	o.Desired, o.Replicas, o.RollingOut = c.ToReplicas, nil, false
+	return "scaled the canary to 0"
 }
 
 // roll begins a rollout to the revision. It ends with rolled.

@@ -48,8 +48,7 @@ type world struct {
 	climate Climate
 	lines   map[string][]string // what a replica writes into its log
 	trend   map[string][]metrics.TrendPoint
-	apart   []string // replicas in quarantine
-	quiet   bool     // nothing is worded
+	quiet   bool // nothing is worded
 	found   []incident.Finding
 	aborted bool // the last plan was not stored whole
 	// inspect is asked about each plan before it is carried out.
@@ -350,54 +349,6 @@ func (w *world) describe(old, now *incident.Incident, event Reason) {
 	seen := len(old.Timeline)
 	for _, e := range now.Timeline[min(seen, len(now.Timeline)):] {
 		w.log("  %s: %s", e.Reason, e.Message)
-	}
-}
-
-// testingT is what the checks of invariants need.
-type testingT interface {
-	Helper()
-	Errorf(format string, args ...any)
-}
-
-// checkIncident verifies what every incident must keep to, whatever happened.
-func checkIncident(t testingT, i *incident.Incident) {
-	t.Helper()
-	for _, b := range []struct {
-		what   string
-		n, max int
-	}{
-		{"subjects", len(i.Subjects), incident.MaxSubjects},
-		{"fingerprints", len(i.Fingerprints), incident.MaxFingerprints},
-		{"timeline", len(i.Timeline), incident.MaxTimeline},
-		{"evidence", len(i.Evidence), incident.MaxEvidence},
-		{"remediations", len(i.Remediations), incident.MaxRemediations},
-		{"for", len(i.For), incident.MaxPhrases},
-		{"against", len(i.Against), incident.MaxPhrases},
-		{"cause", len(i.Cause), incident.MaxMessage},
-		{"message", len(i.Message), incident.MaxMessage},
-		{"name", len(i.Name), 63},
-	} {
-		if b.n > b.max {
-			t.Errorf("incident %s has %s of size %d, more than %d", i.Name, b.what, b.n, b.max)
-		}
-	}
-	for _, e := range i.Evidence {
-		if len(e.Message) > incident.MaxMessage || len(e.Points) > incident.MaxPoints || len(e.Lines) > incident.MaxLogLines {
-			t.Errorf("incident %s has evidence that is too large: %s", i.Name, e.Kind)
-		}
-	}
-	ids := map[string]bool{}
-	for _, r := range i.Remediations {
-		if ids[r.ID] {
-			t.Errorf("incident %s has the remediation %s twice", i.Name, r.ID)
-		}
-		ids[r.ID] = true
-	}
-	if i.State == incident.Resolved && i.ResolvedAt.IsZero() {
-		t.Errorf("incident %s is resolved at no time", i.Name)
-	}
-	if i.Cause == "" || i.Confidence < 1 || i.Confidence > 100 {
-		t.Errorf("incident %s has cause %q with confidence %d", i.Name, i.Cause, i.Confidence)
 	}
 }
 
