@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -110,8 +111,8 @@ func watchKind[L runtime.Object](p *Platform, kind, namespace string, c lister[L
 }
 
 // watchOptional makes the informer of a kind that the view can do without.
-func watchOptional[L runtime.Object](p *Platform, kind, namespace string, c lister[L], example runtime.Object) (*feed, error) {
-	f, err := watchKind(p, kind, namespace, c, example, nil)
+func watchOptional[L runtime.Object](p *Platform, kind, namespace string, c lister[L], example runtime.Object, indexers cache.Indexers) (*feed, error) {
+	f, err := watchKind(p, kind, namespace, c, example, indexers)
 	if err == nil {
 		f.optional = true
 	}
@@ -163,16 +164,16 @@ func (p *Platform) openFeeds() error {
 			return watchKind(p, "jobs.batch", ns, core.BatchV1().Jobs(ns), &batchv1.Job{}, nil)
 		})
 		add(&p.feeds.history, func() (*feed, error) {
-			return watchOptional(p, "controllerrevisions.apps", ns, core.AppsV1().ControllerRevisions(ns), &appsv1.ControllerRevision{})
+			return watchOptional(p, "controllerrevisions.apps", ns, core.AppsV1().ControllerRevisions(ns), &appsv1.ControllerRevision{}, nil)
 		})
 		add(&p.feeds.services, func() (*feed, error) {
-			return watchOptional(p, "services", ns, core.CoreV1().Services(ns), &corev1.Service{})
+			return watchOptional(p, "services", ns, core.CoreV1().Services(ns), &corev1.Service{}, nil)
 		})
 		add(&p.feeds.slices, func() (*feed, error) {
-			return watchOptional(p, "endpointslices.discovery.k8s.io", ns, core.DiscoveryV1().EndpointSlices(ns), &discoveryv1.EndpointSlice{})
+			return watchOptional(p, "endpointslices.discovery.k8s.io", ns, core.DiscoveryV1().EndpointSlices(ns), &discoveryv1.EndpointSlice{}, nil)
 		})
 		add(&p.feeds.budgets, func() (*feed, error) {
-			return watchOptional(p, "poddisruptionbudgets.policy", ns, core.PolicyV1().PodDisruptionBudgets(ns), &policyv1.PodDisruptionBudget{})
+			return watchOptional(p, "poddisruptionbudgets.policy", ns, core.PolicyV1().PodDisruptionBudgets(ns), &policyv1.PodDisruptionBudget{}, nil)
 		})
 		add(&p.feeds.natives, func() (*feed, error) {
 			return watchKind(p, "horizontalpodautoscalers.autoscaling", ns, core.AutoscalingV2().HorizontalPodAutoscalers(ns),
@@ -186,6 +187,11 @@ func (p *Platform) openFeeds() error {
 		})
 		add(&p.feeds.incidents, func() (*feed, error) {
 			return watchKind(p, "incidents.homeostat.dev", ns, own.Incidents(ns), &v1alpha1.Incident{}, cache.Indexers{workloadIndex: incidentWorkload})
+		})
+	}
+	if home := p.opts.SelfNamespace; home != "" && !p.watches(home) { // the incidents about nodes and the cluster are there
+		add(&p.feeds.incidents, func() (*feed, error) {
+			return watchOptional(p, "incidents.homeostat.dev", home, own.Incidents(home), &v1alpha1.Incident{}, cache.Indexers{workloadIndex: incidentWorkload})
 		})
 	}
 	return err
@@ -254,6 +260,11 @@ func (p *Platform) namespaces() []string {
 		return []string{metav1.NamespaceAll}
 	}
 	return p.opts.Namespaces
+}
+
+// watches reports whether the workloads of the namespace are watched.
+func (p *Platform) watches(namespace string) bool {
+	return len(p.opts.Namespaces) == 0 || slices.Contains(p.opts.Namespaces, namespace)
 }
 
 const (

@@ -168,7 +168,8 @@ func (p *Platform) Expire(ctx context.Context, now time.Time) error {
 	for _, o := range records[*v1alpha1.Incident](p.feeds.incidents) {
 		in := record.ReadIncident(o)
 		// What is about a node or the cluster has an end of its own, which the survey sees.
-		survived := exists[workloadKey(in.Workload)] || in.Workload.Kind == survey.KindNode || in.Workload.Kind == survey.KindCluster
+		survived := exists[workloadKey(in.Workload)] || in.Workload.Kind == survey.KindNode || in.Workload.Kind == survey.KindCluster ||
+			!p.watches(in.Namespace)
 		if in.State.Active() && !survived && snap.Stale < orphanAfter && now.Sub(in.LastSeenAt) > orphanAfter {
 			errs = append(errs, p.resolveOrphan(ctx, in, now))
 			continue

@@ -408,3 +408,32 @@ func TestAnnounce(t *testing.T) {
 	}
 	until(t, "the events are stored", func() bool { return slices.Equal(reasons(t, w), want) })
 }
+
+// TestIncidentsOfTheClusterAreReadWhereSomeNamespacesAreWatched lets the view forget its own writes: an incident about the cluster
+// is found again all the same, and one about a workload that nobody watches here is left alone.
+func TestIncidentsOfTheClusterAreReadWhereSomeNamespacesAreWatched(t *testing.T) {
+	w := newWorld(t)
+	storm := w.anIncident("storm", incident.Open)
+	storm.Namespace, storm.Workload, storm.Kind = "homeostat-system", cluster.Ref{Kind: "Cluster", Name: "cluster"}, incident.Storm
+	other := w.anIncident("other", incident.Open)
+	other.Namespace, other.Workload.Namespace = "homeostat-system", "homeostat-system"
+	for _, in := range []*incident.Incident{&storm, &other} {
+		w.Put(t, record.Incident(in))
+	}
+	p := w.start(t, func(o *Options) { o.Namespaces, o.SelfNamespace = []string{"shop"}, "homeostat-system" })
+	for _, at := range []time.Time{w.now, w.now.Add(time.Hour)} {
+		if err := p.Expire(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		var active []string
+		for _, in := range p.AllIncidents() {
+			if in.State.Active() {
+				active = append(active, in.Name)
+			}
+		}
+		slices.Sort(active)
+		if diff := cmp.Diff([]string{"other", "storm"}, active); diff != "" {
+			t.Errorf("active incidents (-want +got):\n%s", diff)
+		}
+	}
+}

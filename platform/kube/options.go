@@ -36,7 +36,8 @@ const (
 type Options struct {
 	// REST says how the API server is reached; required. It is copied.
 	REST *rest.Config
-	// Namespaces to watch; empty is all. Nodes are always watched, and the events about them, which are in the namespace default.
+	// Namespaces to watch; empty is all. Nodes are always watched, and the events about them, which are in the namespace default,
+	// and the incidents in SelfNamespace, where those about nodes and the cluster are.
 	Namespaces []string
 	// SelfNamespace and SelfPod say where this process runs, so that it never acts on itself; both may be empty. SelfPod
 	// defaults to Identity.
