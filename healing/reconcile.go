@@ -127,11 +127,15 @@ func (t *tracked) announce(r Reason) {
 	}
 }
 
+// plan returns what changed. The incident with the intent comes last: its charge may fail, and must hold up no other.
 func (p *pass) plan() Plan {
 	out := Plan{Action: p.action}
-	for _, t := range p.tracked {
-		if t.dirty {
-			out.Save = append(out.Save, Save{Incident: t.inc, Capture: t.capture, Event: t.event})
+	for _, intended := range []bool{false, true} {
+		for _, t := range p.tracked {
+			holds := p.action != nil && p.action.Incident == t.inc.Name
+			if t.dirty && holds == intended {
+				out.Save = append(out.Save, Save{Incident: t.inc, Capture: t.capture, Event: t.event})
+			}
 		}
 	}
 	return out
