@@ -59,6 +59,7 @@ func (a *App) useKubernetes() error {
 	// Every write is rare and wanted at once; client-go's default of 5 requests a second would make a burst wait.
 	client.QPS, client.Burst = 50, 100
 	client.UserAgent = "homeostat/" + a.opts.Version
+	client.Wrap(a.telemetry.CountCalls)
 	sources, closeSources, err := a.newSources()
 	if err != nil {
 		return err

@@ -112,6 +112,14 @@ func (w *Writer) Dropped() int64 {
 	return w.dropped.Load()
 }
 
+// Length returns how many records wait to be written.
+func (w *Writer) Length() int {
+	if w == nil {
+		return 0
+	}
+	return len(w.queue)
+}
+
 // Run writes queued records to out until ctx is done, and then what is left in the queue. A record that has no JSON (a time
 // beyond the year 9999, or a number that is none) is dropped and counted, and so is one that out does not take; the log
 // says when that begins and when it is over. Call it once.

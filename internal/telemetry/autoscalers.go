@@ -21,19 +21,16 @@ type autoscalers struct {
 	mu  sync.Mutex
 	all map[cluster.Ref]*seen
 
-	replicas           []replicas
-	reason             *prometheus.Desc
-	decisionAge        *prometheus.Desc
-	metricAge          *prometheus.Desc
-	fallbacks, failing *prometheus.Desc
+	replicas                                           []replicas
+	reason, decisionAge, metricAge, fallbacks, failing series
 }
 
 var _ prometheus.Collector = (*autoscalers)(nil)
 
 // replicas is one gauge of a number of replicas.
 type replicas struct {
-	desc *prometheus.Desc
-	of   func(s *seen) int32
+	series series
+	of     func(s *seen) int32
 }
 
 // seen is what is remembered of one autoscaler.
@@ -55,39 +52,32 @@ type seen struct {
 	lines   line // of the journal
 }
 
-func newAutoscalers(now func() time.Time) *autoscalers {
-	who := []string{"namespace", "kind", "name"}
-	gauge := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("homeostat_autoscaler_"+name, help, append(slices.Clip(who), labels...), nil)
-	}
-	return &autoscalers{
+func newAutoscalers(i *instruments, now func() time.Time) *autoscalers {
+	gauge := func(name string) series { return i.momentary("homeostat_autoscaler_"+name, Gauge) }
+	a := &autoscalers{
 		now: now, all: map[cluster.Ref]*seen{},
 		replicas: []replicas{
-			{gauge("min_replicas", "Lowest number of replicas that the policy allows."), func(s *seen) int32 { return s.min }},
-			{gauge("max_replicas", "Highest number of replicas that the policy allows."), func(s *seen) int32 { return s.max }},
-			{gauge("current_replicas", "Replicas that the target asks for."), func(s *seen) int32 { return s.current }},
-			{gauge("proposed_replicas", "Replicas that the metrics alone ask for."), func(s *seen) int32 { return s.proposed }},
-			{
-				gauge("limited_replicas", "Replicas after stabilization, rate limits and bounds, before health rules and pauses."),
-				func(s *seen) int32 { return s.limited },
-			},
-			{gauge("desired_replicas", "Replicas that were decided."), func(s *seen) int32 { return s.desired }},
+			{gauge("min_replicas"), func(s *seen) int32 { return s.min }},
+			{gauge("max_replicas"), func(s *seen) int32 { return s.max }},
+			{gauge("current_replicas"), func(s *seen) int32 { return s.current }},
+			{gauge("proposed_replicas"), func(s *seen) int32 { return s.proposed }},
+			{gauge("limited_replicas"), func(s *seen) int32 { return s.limited }},
+			{gauge("desired_replicas"), func(s *seen) int32 { return s.desired }},
 		},
-		reason:      gauge("reason", "Reason of the last decision, as a label; always 1, and gone when there is another one.", "reason"),
-		decisionAge: gauge("decision_age_seconds", "Time since a number of replicas was last decided."),
-		metricAge:   gauge("metric_age_seconds", "Age of the oldest sample that the last decision used."),
-		fallbacks:   gauge("fallback_metrics", "Metrics of the last decision for which a fallback stood in."),
-		failing:     gauge("failing_metrics", "Metrics that could not be computed in the last decision."),
+		reason: gauge("reason"), decisionAge: gauge("decision_age_seconds"), metricAge: gauge("metric_age_seconds"),
+		fallbacks: gauge("fallback_metrics"), failing: gauge("failing_metrics"),
 	}
+	i.reg.MustRegister(a)
+	return a
 }
 
 // Describe sends every description.
 func (a *autoscalers) Describe(ch chan<- *prometheus.Desc) {
 	for i := range a.replicas {
-		ch <- a.replicas[i].desc
+		ch <- a.replicas[i].series.desc
 	}
-	for _, d := range []*prometheus.Desc{a.reason, a.decisionAge, a.metricAge, a.fallbacks, a.failing} {
-		ch <- d
+	for _, s := range []series{a.reason, a.decisionAge, a.metricAge, a.fallbacks, a.failing} {
+		ch <- s.desc
 	}
 }
 
@@ -97,8 +87,8 @@ func (a *autoscalers) Collect(ch chan<- prometheus.Metric) {
 	defer a.mu.Unlock()
 	now := a.now()
 	for ref, s := range a.all {
-		send := func(d *prometheus.Desc, v float64, labels ...string) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{ref.Namespace, ref.Kind, ref.Name}, labels...)...)
+		send := func(of series, v float64, labels ...string) {
+			of.send(ch, v, append([]string{ref.Namespace, ref.Kind, ref.Name}, labels...)...)
 		}
 		send(a.reason, 1, string(s.reason))
 		if !s.at.IsZero() {
@@ -108,7 +98,7 @@ func (a *autoscalers) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		for i := range a.replicas {
-			send(a.replicas[i].desc, float64(a.replicas[i].of(s)))
+			send(a.replicas[i].series, float64(a.replicas[i].of(s)))
 		}
 		if !s.oldest.IsZero() {
 			send(a.metricAge, max(now.Sub(s.oldest), 0).Seconds())

@@ -309,7 +309,7 @@ func TestADryRunThatGoesOnWantingTheSameIsNoNews(t *testing.T) {
 // The collector is what a scrape asks: it must say what it may expose, and never twice the same.
 func TestTheCollectorIsConsistent(t *testing.T) {
 	t.Parallel()
-	a := newAutoscalers(func() time.Time { return t0 })
+	a := newAutoscalers(&instruments{reg: prometheus.NewRegistry(), table: Metrics()}, func() time.Time { return t0 })
 	of, rec := autoscaler(), decision(4)
 	a.decided(&of, &rec, nil, 1)
 	of.Ref = cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: "api"}

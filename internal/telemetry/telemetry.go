@@ -1,17 +1,18 @@
-// Package telemetry declares every metric that Homeostat exposes about itself, once, on a registry that is given to it.
+// Package telemetry declares every metric that Homeostat exposes about itself, once, in a table with unit, help and the bound of each label. The
+// registry that is given to it is built from the table, and docs/metrics.md is generated from it.
 //
-// Names are homeostat_<subsystem>_<thing>_<unit>[_total] with base units; labels are namespace, kind, name, reason,
-// result and a few bounded words. No replica, no UID, no message is ever a label; docs/metrics.md lists them all. It is the control
-// loops' Recorder and the scraper's observer: what it is told goes to the metrics, to the journal, and to the store of the last
-// decisions. It measures nothing on its own.
+// Names are homeostat_<subsystem>_<thing>_<unit>[_total] with base units. No replica, no UID, no message is ever a label; a workload is one only
+// while it has an incident, a forecast or a spent budget. It is the control loops' Recorder and the scraper's observer: what it is told goes to
+// the metrics, to the journal, and to the store of the last decisions. It measures nothing on its own.
 package telemetry
+
+//go:generate go run ./generate -root ../..
 
 import (
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/hpa"
@@ -29,22 +30,22 @@ type Telemetry struct {
 	last        *decisions.Store
 	autoscalers *autoscalers
 
+	wards  *wards
+	queues *queues
+
 	mu     sync.Mutex
 	turned map[string]time.Time
-	states map[string]incident.Incident // active incidents by namespace/name, for the gauge
+	since  time.Time // when this process began to act; zero: it does not
 
-	build        *prometheus.GaugeVec
-	leader       prometheus.Gauge
-	loops        *prometheus.HistogramVec
-	loopErrors   *prometheus.CounterVec
-	decisions    *prometheus.CounterVec
-	scaleErrors  *prometheus.CounterVec
-	incidents    *prometheus.GaugeVec
-	opened       *prometheus.CounterVec
-	remediations *prometheus.CounterVec
-	scrapes      *prometheus.CounterVec
-	scrapeTime   prometheus.Histogram
-	samples      prometheus.Counter
+	leader                 prometheus.Gauge
+	loops                  *prometheus.HistogramVec
+	loopErrors             *prometheus.CounterVec
+	decisions, scaleErrors *prometheus.CounterVec
+	remediations           *prometheus.CounterVec
+	calls, notifications   *prometheus.CounterVec
+	scrapes                *prometheus.CounterVec
+	scrapeTime             prometheus.Observer
+	samples                prometheus.Counter
 }
 
 var _ control.Recorder = (*Telemetry)(nil)
@@ -52,43 +53,53 @@ var _ control.Recorder = (*Telemetry)(nil)
 // New registers every metric with reg. Each n-th decision without news, n being every, goes to the journal; changes, and what differs from
 // the line before, always do.
 func New(reg prometheus.Registerer, j *journal.Writer, every int, version string) *Telemetry {
-	f := promauto.With(reg)
-	who := []string{"namespace", "kind", "name"}
-	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-	}
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	}
+	i := &instruments{reg: reg, table: Metrics()}
 	t := &Telemetry{
-		journal: j, every: int64(max(every, 1)), last: decisions.New(), autoscalers: newAutoscalers(time.Now),
-		turned: map[string]time.Time{}, states: map[string]incident.Incident{},
+		journal: j, every: int64(max(every, 1)), last: decisions.New(), autoscalers: newAutoscalers(i, time.Now),
+		wards:  newWards(i, time.Now),
+		queues: newQueues(i, func() float64 { return float64(j.Dropped()) }),
+		turned: map[string]time.Time{},
 
-		build:  gauge("homeostat_build_info", "The version that runs, as a label; always 1.", "version"),
-		leader: f.NewGauge(prometheus.GaugeOpts{Name: "homeostat_platform_leader", Help: "1 while this process is the one that acts."}),
-		loops: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "homeostat_platform_pass_duration_seconds", Help: "Duration of one pass of a loop.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
-		}, []string{"loop"}),
-		loopErrors:  counter("homeostat_platform_pass_errors_total", "Passes of a loop that ended early.", "loop"),
-		decisions:   counter("homeostat_autoscaler_decisions_total", "Decisions by reason.", append(who, "reason")...),
-		scaleErrors: counter("homeostat_autoscaler_scale_errors_total", "Decisions whose target could not be observed or written.", who...),
-		incidents:   gauge("homeostat_healing_incidents", "Active incidents by kind and state.", "namespace", "kind", "result"),
-		opened:      counter("homeostat_healing_incidents_opened_total", "Incidents opened by kind.", "namespace", "kind"),
-		remediations: counter("homeostat_healing_remediations_total",
-			"Remediations by what became of them.", "kind", "result", "reason"),
-		scrapes: counter("homeostat_metrics_scrapes_total", "Scrapes of nodes by result.", "result"),
-		scrapeTime: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "homeostat_metrics_scrape_duration_seconds", Help: "Duration of one scrape of one node.",
-			Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 9),
-		}),
-		samples: f.NewCounter(prometheus.CounterOpts{Name: "homeostat_metrics_samples_total", Help: "Container samples read from nodes."}),
+		leader:        i.gauge("homeostat_platform_leader").WithLabelValues(),
+		loops:         i.histogram("homeostat_platform_pass_duration_seconds"),
+		loopErrors:    i.counter("homeostat_platform_pass_errors_total"),
+		decisions:     i.counter(nameDecisions),
+		scaleErrors:   i.counter(nameScaleErrors),
+		remediations:  i.counter("homeostat_healing_remediations_total"),
+		calls:         i.counter("homeostat_platform_api_requests_total"),
+		notifications: i.counter("homeostat_notifications_total"),
+		scrapes:       i.counter("homeostat_metrics_scrapes_total"),
+		scrapeTime:    i.histogram("homeostat_metrics_scrape_duration_seconds").WithLabelValues(),
+		samples:       i.counter("homeostat_metrics_samples_total").WithLabelValues(),
 	}
-	f.NewCounterFunc(prometheus.CounterOpts{Name: "homeostat_platform_journal_dropped_total", Help: "Journal records that did not fit into the queue."},
-		func() float64 { return float64(j.Dropped()) })
-	reg.MustRegister(t.autoscalers)
-	t.build.WithLabelValues(version).Set(1)
+	lag := i.momentary("homeostat_platform_pass_lag_seconds", Gauge)
+	reg.MustRegister(moment{of: []series{lag}, collect: func(ch chan<- prometheus.Metric) { t.collectLag(lag, ch) }})
+	i.gauge("homeostat_build_info").WithLabelValues(version).Set(1)
+	for _, loop := range loopNames() {
+		t.loopErrors.WithLabelValues(loop) // from 0, so that the first one is an increase
+	}
+	t.Queue("journal", func() float64 { return float64(j.Length()) }, func() float64 { return float64(j.Dropped()) })
 	return t
+}
+
+// loopNames returns the loops that Turned is told of.
+func loopNames() []string { return []string{"scaling", "healing"} }
+
+// collectLag sends how long ago each loop turned; a process that does not act has no loops.
+func (t *Telemetry) collectLag(lag series, ch chan<- prometheus.Metric) {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.since.IsZero() {
+		return
+	}
+	for _, loop := range loopNames() {
+		last := t.turned[loop]
+		if last.Before(t.since) {
+			last = t.since
+		}
+		lag.send(ch, max(now.Sub(last), 0).Seconds(), loop)
+	}
 }
 
 // Decisions returns the store of the last decisions.
@@ -117,7 +128,7 @@ func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, before hp
 
 // Incident counts and journals a stored change of an incident.
 func (t *Telemetry) Incident(in incident.Incident) {
-	t.track(in)
+	t.wards.stored(&in)
 	at := in.LastSeenAt
 	if n := len(in.Timeline); n > 0 {
 		at = in.Timeline[n-1].At
@@ -128,27 +139,10 @@ func (t *Telemetry) Incident(in incident.Incident) {
 	})
 }
 
-func (t *Telemetry) track(in incident.Incident) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := in.Namespace + "/" + in.Name
-	before, known := t.states[key]
-	if known {
-		t.incidents.WithLabelValues(before.Namespace, string(before.Kind), string(before.State)).Dec()
-	} else if in.State == incident.Open && len(in.Timeline) <= 1 {
-		t.opened.WithLabelValues(in.Namespace, string(in.Kind)).Inc()
-	}
-	if !in.State.Active() {
-		delete(t.states, key)
-		return
-	}
-	t.states[key] = incident.Incident{Namespace: in.Namespace, Kind: in.Kind, State: in.State}
-	t.incidents.WithLabelValues(in.Namespace, string(in.Kind), string(in.State)).Inc()
-}
-
 // Acted counts and journals an action.
 func (t *Telemetry) Acted(a healing.Action, r healing.Result, at time.Time) {
-	t.remediations.WithLabelValues(string(a.Remedy), string(r.Outcome), string(r.Reason)).Inc()
+	count(t.remediations.WithLabelValues(string(a.Remedy), string(r.Outcome), string(r.Reason)),
+		exemplar("incident", a.Workload.Namespace+"/"+a.Incident))
 	t.journal.Write(journal.Record{
 		Time: at, Kind: journal.Action, Subject: a.Workload, Reason: string(r.Reason), Message: r.Message,
 		Action: &journal.ActionRecord{
@@ -174,8 +168,8 @@ func (t *Telemetry) Turned(loop string, took time.Duration, err error) {
 	}
 }
 
-// Healed takes what a healing pass knows.
-func (t *Telemetry) Healed(control.HealingView) {}
+// Healed takes what a healing pass knows. It holds on to it; it must not be changed any more.
+func (t *Telemetry) Healed(v control.HealingView) { t.wards.view(&v) }
 
 // forget ends the counters of autoscalers that are gone; their gauges have ended with them.
 func (t *Telemetry) forget(gone []cluster.Ref) {
@@ -197,6 +191,13 @@ func (t *Telemetry) LastTurn(loop string) time.Time {
 func (t *Telemetry) Leading(yes bool) {
 	t.last.Leading(yes)
 	t.forget(t.autoscalers.clear())
+	t.wards.leading(yes)
+	t.mu.Lock()
+	t.since = time.Time{}
+	if yes {
+		t.since = time.Now()
+	}
+	t.mu.Unlock()
 	if yes {
 		t.leader.Set(1)
 		return

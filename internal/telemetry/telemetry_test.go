@@ -2,10 +2,16 @@ package telemetry
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -39,15 +45,36 @@ func decision(desired int32) hpa.Recommendation {
 	}
 }
 
-func TestEveryMetricKeepsTheNamingRules(t *testing.T) {
-	t.Parallel()
+// full returns a Telemetry that was told of everything, so that each metric has a series, and its registry.
+func full(t *testing.T) (*Telemetry, *prometheus.Registry) {
+	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	tel := New(reg, journal.New(), 60, "v1")
+	tel.Leading(true)
 	tel.Decided(autoscaler(), hpa.Observation{}, hpa.History{}, decision(4), errors.New("conflict"))
-	tel.Incident(incident.Incident{Namespace: "demo", Name: "a", Kind: incident.OOMKilled, State: incident.Open})
+	leak := leaking("web", time.Now())
+	leak.Members, leak.MemberCount = make([]incident.Member, 1), 1
+	tel.Incident(leak)
+	tel.Incident(dying("api", time.Now()))
+	left := int32(7)
+	tel.Healed(control.HealingView{
+		Incidents: []incident.Incident{leak}, Cluster: &left, Breaker: "2 nodes are not ready at once",
+		Budgets: []control.BudgetLeft{{Workload: leak.Workload, Policy: "web", Left: 2}},
+	})
 	tel.Acted(healing.Action{Remedy: incident.RemedyRestart}, healing.Result{Outcome: incident.Done}, t0)
 	tel.Turned("scaling", time.Millisecond, errors.New("no list"))
 	tel.ScrapeDone("node1", time.Millisecond, 7, nil)
+	tel.Receiver("slack")
+	if resp, err := tel.CountCalls(answers{}).RoundTrip(httptest.NewRequest(http.MethodGet, "/api/v1/pods", http.NoBody)); err == nil {
+		_ = resp.Body.Close()
+	}
+	return tel, reg
+}
+
+// The table is what there is: names, types, help and labels, and it keeps the rules of Prometheus.
+func TestTheRegistryIsTheTable(t *testing.T) {
+	t.Parallel()
+	_, reg := full(t)
 	problems, err := testutil.GatherAndLint(reg)
 	if err != nil {
 		t.Fatal(err)
@@ -59,43 +86,91 @@ func TestEveryMetricKeepsTheNamingRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := " namespace kind name reason result loop version "
+	there := map[string]Metric{}
 	for _, f := range families {
-		if !strings.HasPrefix(f.GetName(), "homeostat_") {
-			t.Errorf("%s does not start with homeostat_", f.GetName())
-		}
+		m := Metric{Name: f.GetName(), Type: Type(strings.ToLower(f.GetType().String())), Help: f.GetHelp()}
 		for _, l := range f.GetMetric()[0].GetLabel() {
-			if !strings.Contains(allowed, " "+l.GetName()+" ") {
-				t.Errorf("%s has the label %s, allowed are%s", f.GetName(), l.GetName(), allowed)
+			m.Labels = append(m.Labels, Label{Name: l.GetName()})
+		}
+		there[m.Name] = m
+	}
+	declared := map[string]Metric{}
+	for _, m := range Metrics() {
+		bare := Metric{Name: m.Name, Type: m.Type, Help: m.Help}
+		for _, l := range m.Labels {
+			bare.Labels = append(bare.Labels, Label{Name: l.Name})
+		}
+		slices.SortFunc(bare.Labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
+		declared[m.Name] = bare
+	}
+	if diff := cmp.Diff(declared, there); diff != "" {
+		t.Errorf("(-table +registry):\n%s", diff)
+	}
+}
+
+func TestEveryMetricOfTheTableSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	allowed := strings.Fields("namespace kind name reason result loop version workload_kind workload state container policy verb code queue receiver role root")
+	names := map[string]bool{}
+	for _, m := range Metrics() {
+		if names[m.Name] {
+			t.Errorf("%s is declared twice", m.Name)
+		}
+		names[m.Name] = true
+		if !strings.HasPrefix(m.Name, "homeostat_") || !strings.HasSuffix(m.Help, ".") || m.Part == "" {
+			t.Errorf("%+v has no prefix, no sentence or no part", m)
+		}
+		if strings.HasSuffix(m.Name, "_total") != (m.Type == Counter) {
+			t.Errorf("%s is a %s", m.Name, m.Type)
+		}
+		for _, unit := range []string{"seconds", "ratio"} {
+			if strings.Contains(m.Name, "_"+unit) != (m.Unit == unit) {
+				t.Errorf("%s has the unit %q", m.Name, m.Unit)
+			}
+		}
+		if (m.Type == Histogram) != (len(m.Buckets) > 0) {
+			t.Errorf("%s is a %s with the buckets %v", m.Name, m.Type, m.Buckets)
+		}
+		for _, l := range m.Labels {
+			if !slices.Contains(allowed, l.Name) || l.Bound == "" {
+				t.Errorf("%s has the label %+v; allowed are %s, each with its bound", m.Name, l, allowed)
 			}
 		}
 	}
 }
 
-func TestIncidentsAreGaugedWhileActive(t *testing.T) {
+// Rules and dashboards of others are made from names and labels: none may go.
+func TestNoNameOrLabelOfTheContractIsGone(t *testing.T) {
 	t.Parallel()
-	reg := prometheus.NewRegistry()
-	tel := New(reg, journal.New(), 60, "v1")
-	in := incident.Incident{Namespace: "demo", Name: "a", Kind: incident.OOMKilled, State: incident.Open, Timeline: make([]incident.Entry, 1)}
-	gauge := func(state incident.State) float64 {
-		return testutil.ToFloat64(tel.incidents.WithLabelValues("demo", "OOMKilled", string(state)))
+	var got []string
+	for _, m := range Metrics() {
+		got = append(got, m.Name+"{"+strings.Join(m.labelNames(), ",")+"}")
 	}
-	tel.Incident(in)
-	tel.Incident(in)
-	if got := gauge(incident.Open); got != 1 {
-		t.Errorf("%v open, want 1: a second store of the same incident is not a second incident", got)
+	text, err := os.ReadFile(filepath.Join("testdata", "contract.txt"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	in.State = incident.Acting
-	tel.Incident(in)
-	if gauge(incident.Open) != 0 || gauge(incident.Acting) != 1 {
-		t.Errorf("open %v and acting %v, want 0 and 1", gauge(incident.Open), gauge(incident.Acting))
+	for _, want := range strings.Fields(string(text)) {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is gone", want)
+		}
 	}
-	in.State = incident.Resolved
-	tel.Incident(in)
-	if gauge(incident.Acting) != 0 || len(tel.states) != 0 {
-		t.Errorf("acting %v and %d remembered, want 0 and 0", gauge(incident.Acting), len(tel.states))
-	}
-	if got := testutil.ToFloat64(tel.opened.WithLabelValues("demo", "OOMKilled")); got != 1 {
-		t.Errorf("%v opened, want 1", got)
+}
+
+func TestANameThatIsNotInTheTablePanics(t *testing.T) {
+	t.Parallel()
+	i := &instruments{reg: prometheus.NewRegistry(), table: Metrics()}
+	for what, make := range map[string]func(){
+		"an unknown name":        func() { i.counter("homeostat_unknown_total") },
+		"a name of another type": func() { i.gauge(nameDecisions) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s does not panic", what)
+				}
+			}()
+			make()
+		}()
 	}
 }

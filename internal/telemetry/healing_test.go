@@ -1,0 +1,462 @@
+package telemetry
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/incident"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// dying is a container that was killed for memory two seconds ago, and whose incident is opened now.
+func dying(workload string, now time.Time) incident.Incident {
+	died := now.Add(-2 * time.Second)
+	in := incident.Incident{
+		Namespace: "demo", Name: workload + "-oomkilled-1", Kind: incident.OOMKilled, State: incident.Open,
+		Workload: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: workload}, OpenedAt: now, StartedAt: died, LastSeenAt: died,
+	}
+	in.Concern(incident.Subject{Replica: workload + "-x", Container: "app", At: died})
+	in.Note(now, string(healing.ReasonOpened), "killed")
+	in.Note(now, string(healing.ReasonCooldown), "waits")
+	in.Say(string(healing.ReasonCooldown), "waits")
+	return in
+}
+
+// leaking is a container that will reach its memory limit in 1000 seconds.
+func leaking(workload string, now time.Time) incident.Incident {
+	in := incident.Incident{
+		Namespace: "demo", Name: workload + "-memoryleak-1", Kind: incident.MemoryLeak, State: incident.Open,
+		Workload: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: workload}, OpenedAt: now, StartedAt: now.Add(-time.Hour),
+		Forecast: &incident.Forecast{At: now, OOMAt: now.Add(1000 * time.Second)},
+	}
+	in.Concern(incident.Subject{Replica: workload + "-x", Container: "app", At: now})
+	in.Note(now, string(healing.ReasonOpened), "grows")
+	in.Say(string(healing.ReasonOpened), "grows")
+	return in
+}
+
+// healingSeries returns what is exposed under homeostat_healing_, without that name, each as name{values of labels} value; of a histogram
+// count and sum.
+func (r *recording) healingSeries(names ...string) []string {
+	r.t.Helper()
+	families, err := r.reg.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var all []string
+	for _, f := range families {
+		name, ours := strings.CutPrefix(f.GetName(), "homeostat_healing_")
+		if !ours || !slices.Contains(names, name) {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetValue())
+			}
+			if v := m.GetGauge().GetValue() + m.GetCounter().GetValue(); f.GetType() == dto.MetricType_GAUGE || v != 0 {
+				all = append(all, fmt.Sprintf("%s{%s} %v", name, strings.Join(labels, ","), v))
+			}
+			if h := m.GetHistogram(); h.GetSampleCount() > 0 {
+				all = append(all, fmt.Sprintf("%s{%s} %d of %v", name, strings.Join(labels, ","), h.GetSampleCount(), h.GetSampleSum()))
+			}
+		}
+	}
+	return all
+}
+
+func (r *recording) want(what string, names string, want ...string) {
+	r.t.Helper()
+	if diff := cmp.Diff(want, r.healingSeries(strings.Fields(names)...)); diff != "" {
+		r.t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestAnIncidentHasSeriesWhileItIsActive(t *testing.T) {
+	t.Parallel()
+	recorded(t, 60, func(r *recording) {
+		r.Leading(true)
+		in := dying("web", time.Now())
+		r.Incident(in)
+		r.Incident(in)
+		const names = "incidents incident_active incident_reason incident_root incidents_opened_total refusals_total detection_seconds"
+		r.want("after two stores of one incident", names,
+			"detection_seconds{OOMKilled} 1 of 2",
+			"incident_active{OOMKilled,demo,Open,web,Deployment} 1",
+			"incident_reason{OOMKilled,demo,Cooldown,web,Deployment} 1",
+			"incident_root{OOMKilled,demo,root,demo/web-oomkilled-1,web,Deployment} 1",
+			"incidents{OOMKilled,demo,Open} 1",
+			"incidents_opened_total{OOMKilled,demo} 1",
+			"refusals_total{Cooldown} 1",
+		)
+		in.State, in.Root = incident.Acting, "demo/db-crashloop-1"
+		in.Note(time.Now(), string(healing.ReasonCooldown), "waits again")
+		in.Note(time.Now(), string(healing.ReasonMinHealthy), "too few")
+		in.Say(string(healing.ReasonMinHealthy), "too few")
+		r.Incident(in)
+		r.want("after another state, root and reason", names,
+			"detection_seconds{OOMKilled} 1 of 2",
+			"incident_active{OOMKilled,demo,Acting,web,Deployment} 1",
+			"incident_reason{OOMKilled,demo,MinHealthy,web,Deployment} 1",
+			"incident_root{OOMKilled,demo,member,demo/db-crashloop-1,web,Deployment} 1",
+			"incidents{OOMKilled,demo,Acting} 1",
+			"incidents_opened_total{OOMKilled,demo} 1",
+			"refusals_total{Cooldown} 1", "refusals_total{MinHealthy} 1",
+		)
+		in.State = incident.Resolved
+		r.Incident(in)
+		r.want("after the end", "incidents incident_active incident_reason incident_root incidents_opened_total", "incidents_opened_total{OOMKilled,demo} 1")
+	})
+}
+
+func TestAPassCorrectsWhatIsKnownOfIncidents(t *testing.T) {
+	t.Parallel()
+	recorded(t, 60, func(r *recording) {
+		r.Leading(true)
+		old, fresh := dying("old", time.Now().Add(-time.Hour)), dying("fresh", time.Now())
+		r.Incident(fresh)
+		r.Healed(control.HealingView{Incidents: []incident.Incident{old}})
+		r.want("an incident of an earlier leader is gauged and not counted, and one that the view does not know yet stays",
+			"incident_active incidents_opened_total refusals_total",
+			"incident_active{OOMKilled,demo,Open,fresh,Deployment} 1", "incident_active{OOMKilled,demo,Open,old,Deployment} 1",
+			"incidents_opened_total{OOMKilled,demo} 1", "refusals_total{Cooldown} 1")
+		time.Sleep(time.Second)
+		old.Note(time.Now(), string(healing.ReasonMinHealthy), "too few")
+		r.Incident(old)
+		r.want("what an earlier leader refused is not counted again, what this one refuses is", "incidents_opened_total refusals_total",
+			"incidents_opened_total{OOMKilled,demo} 1", "refusals_total{Cooldown} 1", "refusals_total{MinHealthy} 1")
+		fresh.State = incident.Resolved
+		r.Incident(fresh)
+		r.Healed(control.HealingView{Incidents: []incident.Incident{old, dying("fresh", time.Now())}})
+		r.want("a view that is older than the store does not bring it back", "incident_active", "incident_active{OOMKilled,demo,Open,old,Deployment} 1")
+		time.Sleep(settle)
+		r.Healed(control.HealingView{})
+		r.want("what the view does not know any more is gone", "incident_active")
+		if n := len(r.wards.incidents); n != 0 {
+			t.Errorf("%d incidents are remembered", n)
+		}
+	})
+}
+
+func TestAStandbyHasNoIncidentsNoBudgetsAndNoLag(t *testing.T) {
+	t.Parallel()
+	recorded(t, 60, func(r *recording) {
+		const names = "incident_active breaker_open cluster_budget_left budget_left seconds_to_oom"
+		left := int32(0)
+		r.want("before it acts", names)
+		r.Leading(true)
+		r.Healed(control.HealingView{
+			Incidents: []incident.Incident{leaking("web", time.Now())}, Cluster: &left, Breaker: "a storm",
+			Budgets: []control.BudgetLeft{{Workload: cluster.Ref{Kind: "Deployment", Namespace: "demo", Name: "web"}, Policy: "p", Left: 1}},
+		})
+		time.Sleep(30 * time.Second)
+		r.want("while it acts", names, "breaker_open{} 1", "budget_left{demo,p,web,Deployment} 1", "cluster_budget_left{} 0",
+			"incident_active{MemoryLeak,demo,Open,web,Deployment} 1", "seconds_to_oom{app,demo,web,Deployment} 970")
+		time.Sleep(time.Hour)
+		r.want("long after the time", "seconds_to_oom", "seconds_to_oom{app,demo,web,Deployment} 0")
+		r.Healed(control.HealingView{})
+		r.want("when all is well", names, "breaker_open{} 0")
+		r.Turned("healing", time.Millisecond, nil)
+		time.Sleep(5 * time.Second)
+		if got := lag(r); got != "healing 5 scaling 3635" {
+			t.Errorf("lag %q, want five seconds since the last pass of one, and all of the time for the other", got)
+		}
+		r.Leading(false)
+		r.want("on the standby", names)
+		if got := lag(r); got != "" {
+			t.Errorf("a standby lags by %q", got)
+		}
+	})
+}
+
+func lag(r *recording) string {
+	families, err := r.reg.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var out []string
+	for _, f := range families {
+		if f.GetName() == "homeostat_platform_pass_lag_seconds" {
+			for _, m := range f.GetMetric() {
+				out = append(out, fmt.Sprint(m.GetLabel()[0].GetValue(), " ", m.GetGauge().GetValue()))
+			}
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func TestAForecastIsJudgedByTheKillThatFollows(t *testing.T) {
+	t.Parallel()
+	// The kill comes after 800 of the 1000 seconds: 200 of 800 is a quarter.
+	const quarter = "forecast_error_ratio{} 1 of 0.25"
+	tests := []struct {
+		name string
+		tell func(r *recording, leak incident.Incident)
+		want []string
+	}{
+		{"the incident becomes one of the kill", func(r *recording, leak incident.Incident) {
+			leak.Kind = incident.OOMKilled
+			leak.Concern(incident.Subject{Replica: "web-x", Container: "app", At: time.Now()})
+			r.Incident(leak)
+			r.Incident(leak)
+		}, []string{quarter}},
+		{"the kill has an incident of its own", func(r *recording, _ incident.Incident) {
+			r.Incident(dying("web", time.Now().Add(2*time.Second)))
+			r.Incident(dying("web", time.Now().Add(2*time.Second)))
+		}, []string{quarter}},
+		{"another workload is killed", func(r *recording, _ incident.Incident) { r.Incident(dying("api", time.Now())) }, nil},
+		{"the forecast is withdrawn before", func(r *recording, leak incident.Incident) {
+			leak.State = incident.Resolved
+			r.Incident(leak)
+			r.Incident(dying("web", time.Now()))
+		}, nil},
+		{"something was done about it", func(r *recording, leak incident.Incident) {
+			leak.Remediations = []incident.Remediation{{Outcome: incident.Done, FinishedAt: time.Now()}}
+			r.Incident(leak)
+			r.Incident(dying("web", time.Now()))
+		}, nil},
+		{"a dry run changes nothing", func(r *recording, leak incident.Incident) {
+			leak.Remediations = []incident.Remediation{{Outcome: incident.DryRun, FinishedAt: time.Now()}}
+			r.Incident(leak)
+			r.Incident(dying("web", time.Now().Add(2*time.Second)))
+		}, []string{quarter}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			recorded(t, 60, func(r *recording) {
+				r.Leading(true)
+				leak := leaking("web", time.Now())
+				r.Incident(leak)
+				time.Sleep(800 * time.Second)
+				tt.tell(r, leak.Clone())
+				r.want("", "forecast_error_ratio", tt.want...)
+			})
+		})
+	}
+}
+
+func TestAForecastOfAnEarlierLeaderIsJudgedToo(t *testing.T) {
+	t.Parallel()
+	recorded(t, 60, func(r *recording) {
+		r.Leading(true)
+		r.Healed(control.HealingView{Incidents: []incident.Incident{leaking("web", time.Now())}})
+		time.Sleep(500 * time.Second)
+		r.Incident(dying("web", time.Now().Add(2*time.Second)))
+		r.want("twice the time that was left", "forecast_error_ratio", "forecast_error_ratio{} 1 of 1")
+	})
+}
+
+// answers is a transport that answers with 200, or not at all where the host is away.
+type answers struct{}
+
+func (answers) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Host == "away" {
+		return nil, errors.New("connection refused")
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
+func TestCallsAreCountedByVerbAndStatus(t *testing.T) {
+	t.Parallel()
+	tel, reg := full(t)
+	through := tel.CountCalls(answers{})
+	for _, call := range []struct{ method, url string }{
+		{http.MethodGet, "http://api/api/v1/pods?watch=true"},
+		{http.MethodPost, "http://api/api/v1/namespaces/demo/pods/web/eviction"},
+		{http.MethodPut, "http://api/apis/x"},
+		{http.MethodPatch, "http://api/apis/x"},
+		{http.MethodDelete, "http://away/apis/x"},
+		{http.MethodGet, "http://api/api/v1/nodes/n/proxy/metrics/resource"},
+		{http.MethodOptions, "http://api/"},
+	} {
+		resp, err := through.RoundTrip(httptest.NewRequest(call.method, call.url, http.NoBody))
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+	}
+	want := "create 200, delete error, get 200, other 200, patch 200, proxy 200, update 200, watch 200"
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		if f.GetName() == "homeostat_platform_api_requests_total" {
+			for _, m := range f.GetMetric() {
+				got = append(got, m.GetLabel()[1].GetValue()+" "+m.GetLabel()[0].GetValue())
+			}
+		}
+	}
+	slices.Sort(got)
+	if strings.Join(got, ", ") != want {
+		t.Errorf("calls %q, want %q", got, want)
+	}
+}
+
+func TestQueuesAndReceiversBeginAtZero(t *testing.T) {
+	t.Parallel()
+	tel, reg := full(t)
+	tel.Queue("loki", func() float64 { return 12 }, func() float64 { return 3 })
+	tel.Notified("slack", NotificationFailed)
+	page := scrape(t, reg, "")
+	for _, want := range []string{
+		`homeostat_queue_length{queue="journal"} 4`, `homeostat_queue_dropped_total{queue="journal"} 0`,
+		`homeostat_queue_length{queue="loki"} 12`, `homeostat_queue_dropped_total{queue="loki"} 3`,
+		`homeostat_notifications_total{receiver="slack",result="failed"} 1`, `homeostat_notifications_total{receiver="slack",result="sent"} 0`,
+		`homeostat_healing_refusals_total{reason="WouldBreakPDB"} 0`, `homeostat_platform_pass_errors_total{loop="healing"} 0`,
+	} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+}
+
+// scrape returns the page as a scraper that accepts what it says gets it.
+func scrape(t *testing.T, reg *prometheus.Registry, accept string) string {
+	t.Helper()
+	req, resp := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody), httptest.NewRecorder()
+	req.Header.Set("Accept", accept)
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP(resp, req)
+	if resp.Code != http.StatusOK {
+		t.Fatalf("the page answers %d: %s", resp.Code, resp.Body)
+	}
+	return resp.Body.String()
+}
+
+func TestAnExemplarNamesTheIncident(t *testing.T) {
+	t.Parallel()
+	tel, reg := full(t)
+	long := dying(strings.Repeat("w", 60), time.Now())
+	long.Namespace, long.Kind = strings.Repeat("n", 63), incident.CrashLoop
+	long.Name = strings.Repeat("i", 80)
+	tel.Incident(long) // has no room for an exemplar, and is counted
+	page := scrape(t, reg, "application/openmetrics-text; version=1.0.0")
+	if !strings.HasSuffix(page, "# EOF\n") {
+		t.Fatal("the page is not OpenMetrics")
+	}
+	for _, name := range []string{
+		`homeostat_healing_incidents_opened_total{kind="OOMKilled"`, `homeostat_healing_refusals_total{reason="Cooldown"`,
+		`homeostat_healing_detection_seconds_bucket{kind="OOMKilled",le=`,
+	} {
+		found := false
+		for line := range strings.Lines(page) {
+			found = found || strings.HasPrefix(line, name) && strings.Contains(line, `# {incident="demo/api-oomkilled-1"}`)
+		}
+		if !found {
+			t.Errorf("%s has no exemplar", name)
+		}
+	}
+	if !strings.Contains(page, `homeostat_healing_incidents_opened_total{kind="CrashLoop",namespace="`+long.Namespace+`"} 1.0`+"\n") {
+		t.Error("an incident with a long name is not counted")
+	}
+	if text := scrape(t, reg, "text/plain"); strings.Contains(text, "# {") {
+		t.Error("the plain page has exemplars")
+	}
+}
+
+// crowd tells of n workloads, each with an autoscaler, an incident with a forecast and so many members, and a spent budget.
+func crowd(r *recording, n int, members int32) {
+	r.t.Helper()
+	now := time.Now()
+	r.Leading(true)
+	var v control.HealingView
+	for i := range n {
+		name, namespace := fmt.Sprintf("workload-of-usual-length-%04d", i), fmt.Sprintf("namespace-%02d", i%20)
+		a, rec := autoscaler(), decision(4)
+		a.Ref.Namespace, a.Ref.Name, rec.At = namespace, name, now
+		r.Decided(a, hpa.Observation{}, hpa.History{}, rec, nil)
+		in := leaking(name, now.Add(time.Duration(i)*time.Millisecond))
+		in.Namespace, in.Workload.Namespace = namespace, namespace
+		in.MemberCount = members
+		v.Incidents = append(v.Incidents, in)
+		v.Budgets = append(v.Budgets, control.BudgetLeft{Workload: in.Workload, Policy: "default", Left: 1})
+		r.Incident(in)
+	}
+	r.Healed(v)
+}
+
+func lines(page string) int {
+	n := 0
+	for line := range strings.Lines(page) {
+		if !strings.HasPrefix(line, "#") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestThePageIsBoundedWithAThousandWorkloads(t *testing.T) {
+	t.Parallel()
+	const perAutoscaler, perIncident, rest = 13, 6, 250
+	synctest.Test(t, func(t *testing.T) {
+		page := func(n int) string {
+			reg := prometheus.NewRegistry()
+			r := &recording{Telemetry: New(reg, nil, 60, "v1"), t: t, reg: reg}
+			crowd(r, n, 1)
+			return scrape(t, reg, "")
+		}
+		thousand := page(1000)
+		var zipped bytes.Buffer
+		z := gzip.NewWriter(&zipped)
+		if _, err := z.Write([]byte(thousand)); err != nil || z.Close() != nil {
+			t.Fatal("the page cannot be compressed")
+		}
+		t.Logf("1,000 workloads, each with an autoscaler and an incident: %d series, %d bytes, %d compressed", lines(thousand), len(thousand), zipped.Len())
+		if got := lines(thousand); got < 1000*(perAutoscaler+perIncident) || got > 1000*(perAutoscaler+perIncident)+rest {
+			t.Errorf("%d series, want %d for each workload and %d others at most", got, perAutoscaler+perIncident, rest)
+		}
+		if got := len(thousand); got > 4<<20 {
+			t.Errorf("a page of %d bytes, want 4 MiB at most", got)
+		}
+		if !strings.Contains(thousand, "homeostat_telemetry_series_cut 0\n") {
+			t.Error("something was left out of a thousand")
+		}
+		more := page(1100)
+		if got, want := lines(more)-lines(thousand), 100*perAutoscaler; got != want {
+			t.Errorf("another 100 workloads bring %d series, want %d: those of their autoscalers", got, want)
+		}
+		if !strings.Contains(more, "homeostat_telemetry_series_cut 300\n") {
+			t.Error("it is not said that 100 incidents, forecasts and budgets were left out")
+		}
+	})
+}
+
+func TestRootsAndWhatIsOldestAreNotCut(t *testing.T) {
+	t.Parallel()
+	recorded(t, 60, func(r *recording) {
+		crowd(r, MaxSeries, 0)
+		node := dying("n1", time.Now().Add(time.Hour))
+		node.Kind, node.Workload.Kind, node.MemberCount = incident.NodeNotReady, "Node", 12
+		r.Incident(node)
+		late := dying("late", time.Now().Add(time.Hour))
+		r.Incident(late)
+		all := strings.Join(r.healingSeries("incident_active"), "\n")
+		if !strings.Contains(all, "{NodeNotReady,demo,Open,n1,Node}") {
+			t.Error("the root was left out")
+		}
+		if strings.Contains(all, "late") || strings.Contains(all, "-0999,") || !strings.Contains(all, "-0998,") {
+			t.Error("not the newest were left out")
+		}
+	})
+}
