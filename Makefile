@@ -56,13 +56,19 @@ lab-status: $(LAB) ## what runs in the lab
 ##@ Check
 
 .PHONY: test
-test: unit lint vuln differential e2e ## everything: unit tests with -race, lint, govulncheck, the real HPA controller, end-to-end tests on a real node
+test: unit lint vuln model differential e2e ## everything: unit tests with -race, lint, govulncheck, random histories, the real HPA controller, end-to-end tests on real nodes
 
 .PHONY: unit
 unit: ## unit tests of the product and of the lab's tool, with -race
 	go vet ./...
 	go test -race -shuffle=on ./...
 	cd lab && go vet ./... && go test -race -shuffle=on ./...
+
+# Random histories of the healing engine: leader changes, lost events, refusals, clock jumps.
+HISTORIES ?= 100000
+.PHONY: model
+model: ## the healing engine against random histories; HISTORIES=100000
+	GOGC=300 go test ./healing -count=1 -timeout 60m -run 'TestModel$$' -v -histories=$(HISTORIES) | tail -n 20
 
 # The real controller of Kubernetes beside ours; the first build of it takes some minutes.
 SYNCS ?= 200000
