@@ -34,8 +34,11 @@ const (
 
 // Record is one line. Exactly one of Decision, Incident and Action is set, as Kind says.
 type Record struct {
-	Time    time.Time   `json:"time"`
-	Kind    Kind        `json:"kind"`
+	Time time.Time `json:"time"`
+	Kind Kind      `json:"kind"`
+	// ID follows what is recorded through events, status, logs and notifications: cluster.DecisionID of a decision that changes the number,
+	// cluster.IncidentID of an incident and of what is done about it; empty for any other decision. Write sets it.
+	ID      string      `json:"id,omitempty"`
 	Subject cluster.Ref `json:"subject"`
 	// Reason and Message are those of the decision, incident or result.
 	Reason   string             `json:"reason"`
@@ -57,6 +60,19 @@ type DecisionRecord struct {
 	Recommendation hpa.Recommendation `json:"recommendation"`
 	// Error of the write that followed, empty for none.
 	Error string `json:"error,omitempty"`
+}
+
+// identify sets the id.
+func (r *Record) identify() {
+	switch {
+	case r.Decision != nil:
+		rec := &r.Decision.Recommendation
+		r.ID = cluster.DecisionID(r.Subject, rec.At, rec.Current, rec.Desired)
+	case r.Incident != nil:
+		r.ID = cluster.IncidentID(r.Incident.Namespace, r.Incident.Name)
+	case r.Action != nil:
+		r.ID = cluster.IncidentID(r.Subject.Namespace, r.Action.Incident)
+	}
 }
 
 // Decided reports whether a number was decided: not where the autoscaler is paused or refused, or its target cannot be read.
@@ -85,6 +101,7 @@ type ActionRecord struct {
 type Writer struct {
 	queue   chan Record
 	dropped atomic.Int64
+	sink    func(Record)
 }
 
 // New returns a writer whose Run has to be called for anything to be written.
@@ -92,10 +109,18 @@ func New() *Writer {
 	return &Writer{queue: make(chan Record, Queue)}
 }
 
-// Write queues the record, or drops and counts it where the queue is full. It never blocks.
+// Also gives each record to the sink too, which must not block and must not change what it is given; whether the record fits into the
+// writer's own queue does not matter. Call it before the first Write.
+func (w *Writer) Also(sink func(Record)) { w.sink = sink }
+
+// Write gives the record its id and queues it, or drops and counts it where the queue is full. It never blocks.
 func (w *Writer) Write(r Record) {
 	if w == nil {
 		return
+	}
+	r.identify()
+	if w.sink != nil {
+		w.sink(r)
 	}
 	select {
 	case w.queue <- r:

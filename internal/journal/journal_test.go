@@ -11,7 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/incident"
 )
 
 func record(name string) Record {
@@ -60,6 +64,31 @@ func TestAFullQueueDropsAndCountsAndNeverBlocks(t *testing.T) {
 	}
 	if got := w.Dropped(); got != 7 {
 		t.Errorf("dropped %d, want 7", got)
+	}
+}
+
+func TestEveryRecordHasTheIDOfItsChain(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	change := record("web")
+	change.Subject.Namespace, change.Decision.Recommendation = "shop", hpa.Recommendation{At: at, Current: 2, Desired: 4}
+	in := Record{Kind: Incident, Incident: &incident.Incident{Namespace: "shop", Name: "web-oomkilled-1"}}
+	act := Record{
+		Kind: Action, Subject: cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: "web"}, Action: &ActionRecord{Incident: "web-oomkilled-1"},
+	}
+	var got []string
+	w := New()
+	w.Also(func(r Record) { got = append(got, r.ID) })
+	for range Queue {
+		w.Write(record("x")) // changes nothing, and fills the queue
+	}
+	got = nil
+	for _, r := range []Record{change, in, act, record("y")} {
+		w.Write(r)
+	}
+	want := []string{cluster.DecisionID(change.Subject, at, 2, 4), "shop/web-oomkilled-1", "shop/web-oomkilled-1", ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ids that the sink saw while the queue was full (-want +got):\n%s", diff)
 	}
 }
 
