@@ -17,9 +17,10 @@ import (
 
 // seenPod is what is known of one pod that there was at some time.
 type seenPod struct {
-	name    string
-	deleted bool // its deletion was asked for
-	evicted bool // by the Eviction API
+	name     string
+	deleted  bool  // its deletion was asked for
+	evicted  bool  // by the Eviction API
+	restarts int32 // the most of its containers' that was seen
 }
 
 // seenScale is one number of replicas that a Deployment asked for.
@@ -70,6 +71,7 @@ func (h *history) note(obj any) {
 			h.byUID[string(o.UID)] = p
 		}
 		p.deleted = p.deleted || o.DeletionTimestamp != nil
+		p.restarts = max(p.restarts, restarts(o))
 		for i := range o.Status.Conditions {
 			if c := &o.Status.Conditions[i]; c.Type == corev1.DisruptionTarget && c.Reason == evictionReason {
 				p.evicted = true
@@ -91,6 +93,11 @@ func (h *history) evicted() []string { return h.uids(func(p *seenPod) bool { ret
 
 // deleted returns the UIDs of the pods whose deletion was asked for, evictions among them.
 func (h *history) deleted() []string { return h.uids(func(p *seenPod) bool { return p.deleted }) }
+
+// restarted returns the UIDs of the pods of which a container was restarted.
+func (h *history) restarted() []string {
+	return h.uids(func(p *seenPod) bool { return p.restarts > 0 })
+}
 
 // uids returns those of the pods that is accepts, sorted.
 func (h *history) uids(is func(*seenPod) bool) []string {
