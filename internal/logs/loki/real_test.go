@@ -5,12 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,12 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/homeostat/homeostat/internal/logs"
+	"github.com/homeostat/homeostat/internal/logs/loki/lokitest"
 )
 
 // TestRealLoki pushes lines to a Loki of its own and reads them back. hack/loki.sh builds it. LOKI=required fails where it is not
 // there, LOKI=off leaves the test out.
 func TestRealLoki(t *testing.T) {
-	url := startLoki(t, binary(t))
+	url := lokitest.Start(t, "../../..", true)
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	var want []logs.Line
 	for i := range 2500 { // several pages, five lines of each time
@@ -135,76 +131,6 @@ func TestRealLoki(t *testing.T) {
 	})
 }
 
-// binary returns the path of the Loki of hack/loki/go.mod.
-func binary(t *testing.T) string {
-	t.Helper()
-	mode := os.Getenv("LOKI")
-	if mode == "off" {
-		t.Skip("LOKI=off")
-	}
-	mod, err := os.ReadFile("../../../hack/loki/go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	version := regexp.MustCompile(`github\.com/grafana/loki/v3 (v\S+)`).FindSubmatch(mod)
-	cache, err := os.UserCacheDir()
-	if err != nil || version == nil {
-		t.Fatalf("cache folder: %v, version %q", err, version)
-	}
-	path := filepath.Join(cache, "homeostat", "loki", string(version[1]), "loki")
-	if _, err := os.Stat(path); err != nil {
-		if mode == "required" {
-			t.Fatalf("LOKI=required, and there is no Loki: run hack/loki.sh (%v)", err)
-		}
-		t.Skipf("NOT TESTED AGAINST A REAL LOKI: there is none at %s; hack/loki.sh builds it", path)
-	}
-	return path
-}
-
-// startLoki runs a Loki with tenants on loopback until the test ends, and returns its address.
-func startLoki(t *testing.T, path string) string {
-	t.Helper()
-	dir := t.TempDir()
-	port, grpc := freePort(t), freePort(t)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-config.file=../../../hack/loki/loki.yaml", "-config.expand-env=true")
-	cmd.Env = append(os.Environ(), "LOKI_DIR="+dir, "LOKI_AUTH=true", "LOKI_HTTP_PORT="+port, "LOKI_GRPC_PORT="+grpc)
-	cmd.Stdout, cmd.Stderr = log, log
-	endWithParent(cmd)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // its data go with the folder
-		<-ended
-		log.Close()
-	})
-	url := "http://127.0.0.1:" + port
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		select {
-		case err := <-ended:
-			ended <- err
-			text, _ := os.ReadFile(log.Name())
-			t.Fatalf("Loki ended: %v\n%s", err, text)
-		default:
-		}
-		if res, err := client().Get(url + "/ready"); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return url
-			}
-		}
-	}
-	text, _ := os.ReadFile(log.Name())
-	t.Fatalf("Loki is not ready after a minute\n%s", text)
-	return ""
-}
-
 func push(t *testing.T, url, tenant string, labels, metadata map[string]string, lines []logs.Line) {
 	t.Helper()
 	values := make([][]any, len(lines))
@@ -224,7 +150,7 @@ func push(t *testing.T, url, tenant string, labels, metadata map[string]string, 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Scope-OrgID", tenant)
-	res, err := client().Do(req)
+	res, err := lokitest.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,19 +158,4 @@ func push(t *testing.T, url, tenant string, labels, metadata map[string]string, 
 	if res.StatusCode != http.StatusNoContent {
 		t.Fatalf("push answers %s", res.Status)
 	}
-}
-
-// client keeps no connection that would outlive the test.
-func client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

@@ -1,4 +1,4 @@
-package loki
+package lokitest
 
 import (
 	"os/exec"

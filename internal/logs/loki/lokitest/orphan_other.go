@@ -1,6 +1,6 @@
 //go:build !linux
 
-package loki
+package lokitest
 
 import "os/exec"
 

@@ -1,0 +1,105 @@
+// Package lokitest runs a real Loki for tests: the one of hack/loki/go.mod, which hack/loki.sh builds once.
+//
+// It is for tests only. LOKI=required fails them where the program is not there, LOKI=off leaves them out.
+package lokitest
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// Binary returns the path of the program; without it the test is skipped, or fails. root is the folder of the repository.
+func Binary(t *testing.T, root string) string {
+	t.Helper()
+	mode := os.Getenv("LOKI")
+	if mode == "off" {
+		t.Skip("LOKI=off")
+	}
+	mod, err := os.ReadFile(filepath.Join(root, "hack/loki/go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`github\.com/grafana/loki/v3 (v\S+)`).FindSubmatch(mod)
+	cache, err := os.UserCacheDir()
+	if err != nil || version == nil {
+		t.Fatalf("cache folder: %v, version %q", err, version)
+	}
+	path := filepath.Join(cache, "homeostat", "loki", string(version[1]), "loki")
+	if _, err := os.Stat(path); err != nil {
+		if mode == "required" {
+			t.Fatalf("LOKI=required, and there is no Loki: run hack/loki.sh (%v)", err)
+		}
+		t.Skipf("NOT TESTED AGAINST A REAL LOKI: there is none at %s; hack/loki.sh builds it", path)
+	}
+	return path
+}
+
+// Start runs a Loki on loopback until the test ends, and returns its address; with tenants it wants a tenant with each request.
+func Start(t *testing.T, root string, tenants bool) (url string) {
+	t.Helper()
+	path, dir := Binary(t, root), t.TempDir()
+	port, grpc := freePort(t), freePort(t)
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-config.file="+filepath.Join(root, "hack/loki/loki.yaml"), "-config.expand-env=true")
+	cmd.Env = append(os.Environ(), "LOKI_DIR="+dir, "LOKI_AUTH="+strconv.FormatBool(tenants), "LOKI_HTTP_PORT="+port, "LOKI_GRPC_PORT="+grpc)
+	cmd.Stdout, cmd.Stderr = log, log
+	endWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // its data go with the folder
+		<-ended
+		_ = log.Close()
+	})
+	url = "http://127.0.0.1:" + port
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		select {
+		case err := <-ended:
+			ended <- err
+			text, _ := os.ReadFile(log.Name())
+			t.Fatalf("Loki ended: %v\n%s", err, text)
+		default:
+		}
+		if res, err := Client().Get(url + "/ready"); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return url
+			}
+		}
+	}
+	text, _ := os.ReadFile(log.Name())
+	t.Fatalf("Loki is not ready after a minute\n%s", text)
+	return ""
+}
+
+// Client keeps no connection that would outlive the test.
+func Client() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it was only asked for a port
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
