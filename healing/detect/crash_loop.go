@@ -17,13 +17,15 @@ const (
 	// longestBackOff is the longest time that any kubelet may be configured to wait between a death and the next start
 	// (crashLoopBackOff.maxContainerRestartPeriod: 1 s to 300 s, and 300 s by default). How long it does wait is read.
 	longestBackOff = 5 * time.Minute
+	// quickDeath is a life so short that, after a failure before it, no kubelet by its defaults starts the next one at once.
+	quickDeath = 10 * time.Second
 )
 
 // crashLoop finds a container that exits again and again and whose latest death no other check explains.
 func crashLoop(s *subject) (incident.Finding, bool) {
 	c := s.container
-	waiting := c.CrashLooping()
-	if !waiting && !restartsOften(s) {
+	waiting, again := c.CrashLooping(), failedAgain(s)
+	if !waiting && !again && !restartsOften(s) {
 		return incident.Finding{}, false
 	}
 	f := incident.Finding{Active: s.failing(), Confidence: 95}
@@ -32,6 +34,9 @@ func crashLoop(s *subject) (incident.Finding, bool) {
 		if wait := backOff(c.WaitingMessage); wait > 0 {
 			f.For = append(f.For, "its next start waits "+phrase.Span(wait))
 		}
+	}
+	if again {
+		f.For = append(f.For, "it failed, was started again and failed within "+phrase.Span(quickDeath))
 	}
 	f.For = append(f.For, restarts(c.Restarts))
 	d := s.newest()
@@ -61,6 +66,20 @@ func crashLoop(s *subject) (incident.Finding, bool) {
 		f.Against = append(f.Against, "other exit codes in "+countReplicas(other))
 	}
 	return f, true
+}
+
+// failedAgain reports whether the container is down by an error of its own soon after it was started for the same reason: it will
+// be held back, which its status says only about a second later. Of a kill it is not known yet who sent it.
+func failedAgain(s *subject) bool {
+	d := s.newest()
+	if s.container.State != cluster.StateTerminated || len(s.dead) < 2 || d == nil || s.over() {
+		return false
+	}
+	own := func(t *cluster.Termination) bool {
+		return t.ExitCode > 0 && t.ExitCode < exitKill && t.Reason == "Error"
+	}
+	life, known := lifeOf(d.Termination)
+	return known && life < quickDeath && own(d.Termination) && own(s.dead[0].Termination)
 }
 
 // restartsOften reports whether three restarts within the horizon can be proved from the status: the whole replica is

@@ -12,6 +12,14 @@ func TestCrashLoop(t *testing.T) {
 	young := func(r *cluster.Replica, _ *cluster.Container) {
 		r.CreatedAt, r.StartedAt = ago(5*time.Minute), ago(5*time.Minute)
 	}
+	again := func(before, now int32, life time.Duration) func(*cluster.Replica, *cluster.Container) {
+		return func(r *cluster.Replica, c *cluster.Container) {
+			d := dead(now, "Error")
+			d.StartedAt = d.FinishedAt.Add(-life)
+			terminated(d)(r, c)
+			c.Restarts, c.Last = 1, &cluster.Termination{ContainerID: "c0", ExitCode: before, Reason: "Error", StartedAt: d.StartedAt.Add(-time.Minute), FinishedAt: d.StartedAt.Add(-time.Second)}
+		}
+	}
 	check(t, []row{
 		{
 			name: "in back-off", replica: pod(looping(dead(1, "Error"), 5)), want: []string{"CrashLoop active"}, confidence: 95,
@@ -29,6 +37,17 @@ func TestCrashLoop(t *testing.T) {
 				c.Restarts = 9
 				c.Last = &cluster.Termination{ContainerID: "c0", ExitCode: 1, Reason: "Error", StartedAt: ago(3 * time.Minute), FinishedAt: ago(90 * time.Second)}
 			}),
+		},
+		{
+			name: "it failed, was started again and failed at once", want: []string{"CrashLoop active"}, replica: pod(again(1, 1, 3*time.Second)),
+			says: []string{"exits again and again (1 restart), last with exit code 1"},
+		},
+		{name: "the second life was longer", replica: pod(again(1, 1, 11*time.Second))},
+		{name: "the second life was ended by somebody", replica: pod(again(1, 137, 3*time.Second))},
+		{name: "the first life was ended by somebody", replica: pod(again(143, 1, 3*time.Second))},
+		{
+			name:    "nothing starts it again",
+			replica: pod(again(1, 1, 3*time.Second), func(r *cluster.Replica, _ *cluster.Container) { r.Phase = cluster.PhaseFailed }),
 		},
 		{name: "an init container", replica: pod(looping(dead(1, "Error"), 2), kind(cluster.ContainerInit)), want: []string{"CrashLoop active"}, says: []string{"init container"}},
 		{name: "an init container that is done", replica: pod(terminated(dead(0, "Completed")), kind(cluster.ContainerInit))},
