@@ -113,7 +113,12 @@ func (q *proposal) templateLimit(container string, present int64) int64 {
 	w := q.in.Workload
 	for i := range w.Revisions {
 		if l := w.Revisions[i].MemoryLimits[container]; w.Revisions[i].Name == w.Revision && l > 0 {
-			return l
+			return q.origin(l, func(r *incident.Remediation) (from, to int64) {
+				if !r.Change.Template || r.Change.Container != container {
+					return 0, 0
+				}
+				return r.Change.FromMemory, r.Change.ToMemory
+			})
 		}
 	}
 	least := present
@@ -130,6 +135,26 @@ func (q *proposal) templateLimit(container string, present int64) int64 {
 	return least
 }
 
+// origin follows what the remedy has made of a number, in this incident and in those before it that are stored, back to what it was
+// before the first of them. Without it a bound that is a share of the present number would grow with every incident.
+func (q *proposal) origin(number int64, change func(r *incident.Remediation) (from, to int64)) int64 {
+	for {
+		from := number
+		q.eachRemediation(func(r *incident.Remediation) {
+			if r.Remedy != q.remedy || !oneOf(r.Outcome, incident.Done, incident.Succeeded, incident.Failed) {
+				return
+			}
+			if was, became := change(r); became == number && was > 0 {
+				from = min(from, was)
+			}
+		})
+		if from == number {
+			return number
+		}
+		number = from
+	}
+}
+
 // fitScaleOut asks for as many replicas as share the memory that is used now at 70 % of their limits, one more at least.
 func (q *proposal) fitScaleOut() {
 	w := q.in.Workload
@@ -144,7 +169,13 @@ func (q *proposal) fitScaleOut() {
 			break
 		}
 	}
-	limit = int32(min(int64(limit)*int64(q.in.Policy.MaxScaleOutPercent)/100, math.MaxInt32))
+	base := int64(limit)
+	if w.Scaler == nil { // nobody takes back what was scaled out
+		base = q.origin(base, func(r *incident.Remediation) (from, to int64) {
+			return int64(r.Change.FromReplicas), int64(r.Change.ToReplicas)
+		})
+	}
+	limit = int32(min(base*int64(q.in.Policy.MaxScaleOutPercent)/100, math.MaxInt32))
 	if s := w.Scaler; s != nil {
 		limit = min(limit, s.Max)
 		if s.Ref.Kind == kindAutoscaler {

@@ -50,6 +50,12 @@ func guards() [25]guard {
 	}
 }
 
+// IsGuard reports whether the reason is one of a guard: why something was not done.
+func IsGuard(r Reason) bool {
+	list := guards()
+	return slices.ContainsFunc(list[:], func(g guard) bool { return g.reason == r })
+}
+
 // refusal returns the first guard that refuses among those whose reason is not in except.
 func (q *proposal) refusal(except ...Reason) (g guard, message string, refused bool) {
 	for _, g := range guards() {

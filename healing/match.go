@@ -78,8 +78,12 @@ func (p *pass) explains(t *tracked, f *incident.Finding) bool {
 	return f.Kind == incident.RolloutStuck && stalls(t.inc.Kind) && len(t.findings) > 0
 }
 
-// over reports whether the resolved incident has counted the occurrence.
+// over reports whether the resolved incident has counted the occurrence. A forecast is the same occurrence for a whole life of the
+// container; one that holds again after its incident was resolved is news.
 func over(r *incident.Incident, f *incident.Finding) bool {
+	if f.Kind.Forecast() && f.Active {
+		return false
+	}
 	if r.Knows(f.Fingerprint) {
 		return true
 	}

@@ -101,13 +101,18 @@ func (p *pass) offerElsewhere(t *tracked, c *climbed, named bool) {
 	}
 }
 
-// write adds the patch of the remedy to the incident's proposal, and notes it once.
+// write adds the patch of the remedy to the incident's proposal, and notes it once. The number of replicas follows the load, so it is
+// brought up to date only where the incident is stored anyway.
 func (p *pass) write(q *proposal, why string) {
 	t := q.t
+	known := q.remedy == incident.RemedyScaleOut && t.inc.Proposes(string(q.remedy))
+	if known && !t.dirty {
+		return
+	}
 	text := patch.Write(patch.Change{
 		Workload: q.in.Workload, Remedy: q.remedy, Change: q.change, Why: why, Cause: t.inc.Cause, At: p.now,
 	})
-	if !t.inc.Propose(string(q.remedy), text) {
+	if !t.inc.Propose(string(q.remedy), text) || known {
 		return
 	}
 	t.inc.Note(p.now, string(ReasonProposed), "a patch is proposed for "+string(q.remedy)+": "+why)

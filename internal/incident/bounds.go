@@ -187,6 +187,11 @@ func (i *Incident) Propose(remedy, patch string) bool {
 	return true
 }
 
+// Proposes reports whether the proposal has a patch that does what the remedy does.
+func (i *Incident) Proposes(remedy string) bool {
+	return strings.Contains("\n"+i.Proposal, "\n"+proposalMark+remedy+"\n")
+}
+
 // samePatch reports whether two proposals differ in their comments only, which tell the cause in its newest words, or in the time
 // of a rolling restart.
 func samePatch(a, b string) bool { return bare(a) == bare(b) }

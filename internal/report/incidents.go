@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/metrics"
 )
@@ -137,7 +138,7 @@ func (p *printer) refusals(in incident.Incident) {
 	last := map[string]incident.Entry{}
 	var order []string
 	for _, e := range in.Timeline {
-		if !refusal(e.Reason) {
+		if r := healing.Reason(e.Reason); !healing.IsGuard(r) && r != healing.ReasonLadderEnd {
 			continue
 		}
 		if _, seen := last[e.Reason]; !seen {
@@ -147,19 +148,6 @@ func (p *printer) refusals(in incident.Incident) {
 	}
 	for _, reason := range order {
 		p.line("  %s  not done (%s): %s", p.clock(last[reason].At), reason, strings.TrimPrefix(last[reason].Message, "refused: "))
-	}
-}
-
-// refusal reports whether the reason is one of a guard.
-func refusal(reason string) bool {
-	switch reason {
-	case "ObserveOnly", "NotOwned", "ProtectedWorkload", "StaleSnapshot", "MinHealthy", "RollingOut", "Cooldown", "BudgetExhausted",
-		"AlreadyTried", "NodeNotReady", "ActionUnderWay", "StillServing", "BreakerOpen", "ClusterBudgetExhausted", "DependencyDown",
-		"ManagedElsewhere", "ScaledElsewhere", "SizedElsewhere", "NotApplicable", "LowConfidence", "LadderExhausted", "WouldBreakPDB",
-		"NotSupported":
-		return true
-	default:
-		return false
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -38,8 +39,9 @@ func MomentsOf(in *incident.Incident) []Moment {
 	out := make([]Moment, 0, len(in.Timeline))
 	for _, e := range in.Timeline {
 		m := Moment{At: e.At, Kind: MomentIncident, Reason: e.Reason, Message: e.Message, Incident: in.Name}
-		switch e.Reason {
-		case "RemediationStarted", "RemediationSucceeded", "RemediationFailed", "CarriedOut", "DidNotHelp", "NextRung", "BlockedByPDB", "TakenOver":
+		switch healing.Reason(e.Reason) {
+		case healing.ReasonRemediationStart, healing.ReasonSucceeded, healing.ReasonFailed, healing.ReasonCarriedOut, healing.ReasonNotHelped,
+			healing.ReasonNextRung, healing.ReasonBlockedByPDB, healing.ReasonTakenOver:
 			m.Kind = MomentRemedy
 		}
 		out = append(out, m)
