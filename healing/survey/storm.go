@@ -2,6 +2,7 @@ package survey
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/healing"
@@ -59,11 +60,22 @@ func (l *look) storm() string {
 	if left := l.Breaker.Hold - l.now.Sub(in.HealthySince); !in.HealthySince.IsZero() && left > 0 {
 		return fmt.Sprintf("a storm ended %s ago, and nothing is done until %s after one", l.now.Sub(in.HealthySince).Round(time.Second), l.Breaker.Hold)
 	}
-	in.State, in.ResolvedAt = incident.Resolved, l.now
-	in.Note(l.now, string(healing.ReasonResolved), "resolved: remedies are carried out again")
-	in.Say(string(healing.ReasonResolved), "resolved: remedies are carried out again")
-	l.put(in, healing.ReasonResolved)
+	l.endStorms()
 	return ""
+}
+
+// endStorms resolves the incident of the storm, and any other that a second leader made of the same one.
+func (l *look) endStorms() {
+	for i := range l.Incidents {
+		if one := &l.Incidents[i]; !one.State.Active() || one.Kind != incident.Storm {
+			continue
+		}
+		in := l.Incidents[i].Clone()
+		in.State, in.ResolvedAt = incident.Resolved, l.now
+		in.Note(l.now, string(healing.ReasonResolved), "resolved: remedies are carried out again")
+		in.Say(string(healing.ReasonResolved), "resolved: remedies are carried out again")
+		l.put(in, healing.ReasonResolved)
+	}
 }
 
 // stormCause says what makes it a storm now, empty for nothing.
@@ -71,7 +83,7 @@ func (l *look) stormCause() string {
 	if l.Trouble != "" {
 		return "the platform's API is in trouble: " + l.Trouble
 	}
-	if n := int32(len(l.downNodes)); l.Breaker.Nodes > 0 && n >= l.Breaker.Nodes { //nolint:gosec // nodes are no billions
+	if n := l.lostNodes(); l.Breaker.Nodes > 0 && n >= l.Breaker.Nodes {
 		return fmt.Sprintf("%d nodes are not ready at once", n)
 	}
 	failing := int32(len(l.failing())) //nolint:gosec // workloads are no billions
@@ -80,6 +92,22 @@ func (l *look) stormCause() string {
 		return fmt.Sprintf("%d of %d watched workloads began to fail within %s", failing, watched, l.Breaker.Within)
 	}
 	return ""
+}
+
+// lostNodes counts the nodes that are not ready and hold more than what every node does: one that has just joined, or was drained
+// before it is taken away, has the replicas of DaemonSets and static pods only, and is no storm.
+func (l *look) lostNodes() int32 {
+	var n int32
+	for i := range l.downNodes {
+		name := l.downNodes[i].Name
+		if slices.ContainsFunc(l.Snapshot.Workloads, func(w *cluster.Workload) bool {
+			everywhere := w.Ref.Kind == cluster.KindDaemonSet || w.Ref.Kind == cluster.KindPod && w.System
+			return !everywhere && slices.ContainsFunc(w.Replicas, func(r cluster.Replica) bool { return r.Node == name && holds(&r) })
+		}) {
+			n++
+		}
+	}
+	return n
 }
 
 // failing returns the watched workloads that opened an incident within the breaker's time: one with a root has its root's cause,
