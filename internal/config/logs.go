@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"regexp"
 	"slices"
 	"time"
@@ -9,9 +8,10 @@ import (
 	promconfig "github.com/prometheus/common/config"
 )
 
-// Logs configures where the logs of dead containers are read beside the kubelet.
+// Logs configures where the logs of dead containers are read beside the kubelet, and where Homeostat's own records go beside the journal.
 type Logs struct {
 	Loki Loki `yaml:"loki"`
+	Push Push `yaml:"push"`
 }
 
 // Loki is the store that is asked for the window around a death. Secrets are only ever read from files, anew with each request.
@@ -62,27 +62,17 @@ type TLS struct {
 }
 
 func defaultLogs() Logs {
-	return Logs{Loki: Loki{Timeout: Duration(2 * time.Second), Preset: "alloy"}}
+	return Logs{Loki: Loki{Timeout: Duration(2 * time.Second), Preset: "alloy"}, Push: defaultPush()}
+}
+
+func (l *Loki) access() access {
+	return access{url: l.URL, bearerTokenFile: l.BearerTokenFile, proxyURL: l.ProxyURL, basicAuth: l.BasicAuth, tls: l.TLS}
 }
 
 // HTTPClient returns the settings of the client that asks Loki.
 func (l *Loki) HTTPClient() promconfig.HTTPClientConfig {
-	c := promconfig.DefaultHTTPClientConfig
-	c.TLSConfig = promconfig.TLSConfig{
-		CAFile: l.TLS.CAFile, CertFile: l.TLS.CertFile, KeyFile: l.TLS.KeyFile,
-		ServerName: l.TLS.ServerName, InsecureSkipVerify: l.TLS.InsecureSkipVerify,
-	}
-	if l.BasicAuth != (BasicAuth{}) {
-		c.BasicAuth = &promconfig.BasicAuth{Username: l.BasicAuth.Username, PasswordFile: l.BasicAuth.PasswordFile}
-	}
-	if l.BearerTokenFile != "" {
-		c.Authorization = &promconfig.Authorization{Type: "Bearer", CredentialsFile: l.BearerTokenFile}
-	}
-	c.ProxyFromEnvironment = l.ProxyURL == ""
-	if u, err := url.Parse(l.ProxyURL); err == nil && l.ProxyURL != "" {
-		c.ProxyURL, c.ProxyFromEnvironment = promconfig.URL{URL: u}, false
-	}
-	return c
+	a := l.access()
+	return a.client()
 }
 
 var lokiLabel = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
@@ -92,8 +82,8 @@ func (l *Logs) validate(
 	check func(ok bool, field string, value any, allowed string), between func(field string, d Duration, lo, hi time.Duration),
 ) {
 	c := &l.Loki
-	check(c.URL == "" || isServer(c.URL), "logs.loki.url", withoutSecret(c.URL),
-		"allowed is the address of a server, such as http://loki-gateway.loki, without credentials and query")
+	a := c.access()
+	a.validate("logs.loki", c.Tenant != "" || c.Labels != (LokiLabels{}), check)
 	between("logs.loki.timeout", c.Timeout, 100*time.Millisecond, 3*time.Second)
 	check(slices.Contains([]string{"alloy", "promtail", "otlp"}, c.Preset), "logs.loki.preset", c.Preset, "allowed is alloy or promtail or otlp")
 	for _, f := range []struct{ field, name string }{
@@ -101,13 +91,5 @@ func (l *Logs) validate(
 	} {
 		check(f.name == "" || lokiLabel.MatchString(f.name), f.field, f.name, "allowed is a label's name: letters, digits and _, no digit first")
 	}
-	check(c.ProxyURL == "" || isServer(c.ProxyURL), "logs.loki.proxyURL", withoutSecret(c.ProxyURL),
-		"allowed is the address of a proxy, such as http://proxy:3128, without credentials")
-	check((c.BasicAuth.Username == "") == (c.BasicAuth.PasswordFile == ""), "logs.loki.basicAuth", c.BasicAuth.Username,
-		"username and passwordFile go together")
-	check(c.BearerTokenFile == "" || c.BasicAuth == (BasicAuth{}), "logs.loki.bearerTokenFile", c.BearerTokenFile,
-		"it does not go together with logs.loki.basicAuth")
-	check((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "logs.loki.tls.certFile", c.TLS.CertFile, "certFile and keyFile go together")
-	secret := c.BearerTokenFile != "" || c.BasicAuth != (BasicAuth{}) || c.TLS != (TLS{}) || c.Tenant != "" || c.Labels != (LokiLabels{}) || c.ProxyURL != ""
-	check(c.URL != "" || !secret, "logs.loki.url", c.URL, "the other settings of logs.loki need it")
+	l.Push.validate(check, between)
 }
