@@ -41,7 +41,7 @@ func killed() *incident.Incident {
 
 var links = Links{
 	Grafana: "https://grafana.example.com/", Loki: "loki-uid", Labels: LogLabels{Namespace: "namespace", Pod: "pod", Container: "container"},
-	Incidents: "homeostat-incidents", Autoscaling: "homeostat-autoscaling", Runbooks: "https://example.com/runbooks",
+	Dashboard: "homeostat-healing", Runbooks: "https://example.com/runbooks",
 }
 
 func TestAnAlertTellsCauseLogAndWhatWasDone(t *testing.T) {
@@ -64,7 +64,7 @@ Verifying: raised the limit of web-2`,
 2026-03-01T12:00:40Z not done (MinHealthy): still one`,
 		"id":            "web-oomkilled-d09de1376e",
 		"runbook_url":   "https://example.com/runbooks/HomeostatOOMKilled.md",
-		"dashboard_url": "https://grafana.example.com/d/homeostat-incidents?from=1772365490000&to=now&var-namespace=shop&var-workload=web",
+		"dashboard_url": "https://grafana.example.com/d/homeostat-healing?from=1772365490000&to=now&var-namespace=shop&var-workload=web&var-loki=loki-uid",
 	}
 	if d := cmp.Diff(want, a.Annotations); d != "" {
 		t.Errorf("annotations (-want +got):\n%s", d)
@@ -133,7 +133,7 @@ func TestLinksThatLeadNowhereAreLeftOut(t *testing.T) {
 		"no Grafana":       {func(_ *incident.Incident, l *Links) { l.Grafana = "" }, []string{AnnotationLogs, AnnotationDashboard}},
 		"no Loki":          {func(_ *incident.Incident, l *Links) { l.Loki = "" }, []string{AnnotationLogs}},
 		"no labels":        {func(_ *incident.Incident, l *Links) { l.Labels = LogLabels{} }, []string{AnnotationLogs}},
-		"no dashboard":     {func(_ *incident.Incident, l *Links) { l.Incidents = "" }, []string{AnnotationDashboard}},
+		"no dashboard":     {func(_ *incident.Incident, l *Links) { l.Dashboard = "" }, []string{AnnotationDashboard}},
 		"no runbooks":      {func(_ *incident.Incident, l *Links) { l.Runbooks = "" }, []string{AnnotationRunbook}},
 		"a node":           {func(in *incident.Incident, _ *Links) { in.Workload = cluster.Ref{Kind: "Node", Name: "n1"} }, []string{AnnotationLogs}},
 		"no replica":       {func(in *incident.Incident, _ *Links) { in.Subjects = nil }, []string{AnnotationLogs}},
@@ -166,7 +166,7 @@ func TestOtherPlacesOfLinks(t *testing.T) {
 	l := links
 	l.Runbooks = "https://wiki/p?title={alertname}"
 	a := FromIncident(in, l, t0)
-	if got := a.Annotations[AnnotationDashboard]; !strings.Contains(got, "/d/homeostat-autoscaling?") || !strings.Contains(got, "&to=1772370300000&") {
+	if got := a.Annotations[AnnotationDashboard]; !strings.Contains(got, "&to=1772370300000&") {
 		t.Errorf("dashboard is %s", got)
 	}
 	if got := a.Annotations[AnnotationRunbook]; got != "https://wiki/p?title=HomeostatAutoscalerBlind" {

@@ -55,6 +55,42 @@ func (n *Notification) CommonAnnotations() map[string]string {
 	return common(n.Alerts, func(a *Alert) map[string]string { return a.Annotations })
 }
 
+type endpointKey struct {
+	receiver string
+	index    int
+}
+
+// endpoint is the state of one address.
+type endpoint struct {
+	failures int
+	until    time.Time
+	flying   int
+}
+
+// room is how many notifications may be begun now: one where it failed, to see whether it is back.
+func (e *endpoint) room(now time.Time) int {
+	switch {
+	case now.Before(e.until):
+		return 0
+	case e.failures > 0:
+		return 1 - e.flying
+	default:
+		return perEndpoint - e.flying
+	}
+}
+
+// failed leaves the endpoint alone for a while, at least for the time that it asked for. Of several notifications that fail at once
+// the first one counts.
+func (e *endpoint) failed(after time.Duration, now time.Time) {
+	if !now.Before(e.until) {
+		after = max(after, min(firstBackoff<<min(e.failures, 10), lastBackoff))
+		e.failures++
+	}
+	if until := now.Add(after); until.After(e.until) {
+		e.until = until
+	}
+}
+
 // group is the alerts that one endpoint is told of together.
 type group struct {
 	key, name              string

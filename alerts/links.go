@@ -18,9 +18,8 @@ type Links struct {
 	// Loki is the UID of Grafana's data source; Labels are those of its streams.
 	Loki   string
 	Labels LogLabels
-	// Incidents and Autoscaling are UIDs of dashboards; the second is for what an autoscaler cannot see.
-	Incidents   string
-	Autoscaling string
+	// Dashboard is the UID of the one about incidents, with the variables namespace, workload and loki.
+	Dashboard string
 	// Runbooks is the address below which each alert has a page: <Runbooks>/<alertname>.md; {alertname} in it says that the page
 	// is called otherwise.
 	Runbooks string
@@ -56,19 +55,19 @@ func (l *Links) runbook(alertname string) string {
 
 // dashboard is the dashboard of incidents on the workload and the time.
 func (l *Links) dashboard(in *incident.Incident) string {
-	uid := l.Incidents
-	if in.Kind == incident.AutoscalerBlind && l.Autoscaling != "" {
-		uid = l.Autoscaling
-	}
-	if l.Grafana == "" || uid == "" {
+	if l.Grafana == "" || l.Dashboard == "" {
 		return ""
 	}
 	to := "now"
 	if !in.State.Active() {
 		to = millis(in.ResolvedAt.Add(lead))
 	}
-	return strings.TrimRight(l.Grafana, "/") + "/d/" + escape(uid) + "?from=" + millis(in.StartedAt.Add(-3*lead)) + "&to=" + to +
+	out := strings.TrimRight(l.Grafana, "/") + "/d/" + escape(l.Dashboard) + "?from=" + millis(in.StartedAt.Add(-3*lead)) + "&to=" + to +
 		"&var-namespace=" + escape(in.Namespace) + "&var-workload=" + escape(in.Workload.Name)
+	if l.Loki != "" {
+		out += "&var-loki=" + escape(l.Loki)
+	}
+	return out
 }
 
 // explore is what Grafana's Explore page reads from its address (schemaVersion 1).

@@ -40,13 +40,14 @@ const (
 // DefaultGroupBy returns the labels that name a workload: one notification tells all that is wrong with it.
 func DefaultGroupBy() []string { return []string{LabelNamespace, LabelWorkloadKind, LabelWorkload} }
 
-// Check returns what is wrong with the tree: field, value, what is allowed, joined. The receivers are those that exist.
-func (r *Route) Check(receivers []string) error {
+// Check returns what is wrong with the tree: field, value, what is allowed, joined. The field is what the first route is called,
+// the receivers are those that exist.
+func (r *Route) Check(field string, receivers []string) error {
 	var errs []error
 	if len(r.Matchers) > 0 {
-		errs = append(errs, fmt.Errorf("route.matchers: %v is not allowed: the first route takes everything", r.Matchers))
+		errs = append(errs, fmt.Errorf("%s.matchers: %v is not allowed: the first route takes everything", field, r.Matchers))
 	}
-	r.check("route", receivers, &errs)
+	r.check(field, receivers, &errs)
 	return errors.Join(errs...)
 }
 
