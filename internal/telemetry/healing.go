@@ -119,7 +119,7 @@ func (w *wards) stored(in *incident.Incident) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()
-	id := in.Namespace + "/" + in.Name
+	id := cluster.IncidentID(in.Namespace, in.Name)
 	one, known := w.incidents[id]
 	if !known {
 		one = &ward{namespace: in.Namespace, name: in.Name}
@@ -148,11 +148,11 @@ func (w *wards) remember(id string, one *ward) {
 }
 
 func (w *wards) open(in *incident.Incident, id string, now time.Time) {
-	count(w.opened.WithLabelValues(in.Namespace, string(in.Kind)), exemplar("incident", id))
+	count(w.opened.WithLabelValues(in.Namespace, string(in.Kind)), exemplar(id))
 	if in.Kind.Forecast() || in.Kind == incident.Storm || in.StartedAt.IsZero() {
 		return // nothing has failed yet, or others have
 	}
-	observe(w.detection.WithLabelValues(string(in.Kind)), max(now.Sub(in.StartedAt), 0).Seconds(), exemplar("incident", id))
+	observe(w.detection.WithLabelValues(string(in.Kind)), max(now.Sub(in.StartedAt), 0).Seconds(), exemplar(id))
 }
 
 // refuse counts the refusals of the incident's timeline that are not counted yet. Those from before this process acted were
@@ -168,7 +168,7 @@ func (w *wards) refuse(one *ward, in *incident.Incident, id string) {
 		}
 		one.refused[e.Reason] = struct{}{}
 		if !e.At.Before(w.since) {
-			count(w.refusals.WithLabelValues(e.Reason), exemplar("incident", id))
+			count(w.refusals.WithLabelValues(e.Reason), exemplar(id))
 		}
 	}
 }
@@ -195,7 +195,7 @@ func (w *wards) foretell(in *incident.Incident, id string, came bool) {
 			died = in.Subjects[n-1].At
 		}
 		if left := died.Sub(f.At); left > 0 {
-			observe(w.forecastError.WithLabelValues(), died.Sub(f.OOMAt).Abs().Seconds()/left.Seconds(), exemplar("incident", id))
+			observe(w.forecastError.WithLabelValues(), died.Sub(f.OOMAt).Abs().Seconds()/left.Seconds(), exemplar(id))
 		}
 	}
 }
@@ -221,7 +221,7 @@ func (w *wards) view(v *control.HealingView) {
 	seen := make(map[string]struct{}, len(v.Incidents))
 	for i := range v.Incidents {
 		in := &v.Incidents[i]
-		id := in.Namespace + "/" + in.Name
+		id := cluster.IncidentID(in.Namespace, in.Name)
 		seen[id] = struct{}{}
 		one, known := w.incidents[id]
 		if !known {
@@ -324,7 +324,7 @@ func (w *wards) sendIncidents(ch chan<- prometheus.Metric, list []*ward) {
 		}
 		role, root := "member", one.root
 		if root == "" {
-			role, root = "root", one.namespace+"/"+one.name
+			role, root = "root", cluster.IncidentID(one.namespace, one.name)
 		}
 		w.active.send(ch, 1, labels(string(one.state))...)
 		w.reason.send(ch, 1, labels(one.reason)...)

@@ -344,7 +344,7 @@ func scrape(t *testing.T, reg *prometheus.Registry, accept string) string {
 	return resp.Body.String()
 }
 
-func TestAnExemplarNamesTheIncident(t *testing.T) {
+func TestAnExemplarLeadsToTheRecords(t *testing.T) {
 	t.Parallel()
 	tel, reg := full(t)
 	long := dying(strings.Repeat("w", 60), time.Now())
@@ -355,13 +355,16 @@ func TestAnExemplarNamesTheIncident(t *testing.T) {
 	if !strings.HasSuffix(page, "# EOF\n") {
 		t.Fatal("the page is not OpenMetrics")
 	}
-	for _, name := range []string{
-		`homeostat_healing_incidents_opened_total{kind="OOMKilled"`, `homeostat_healing_refusals_total{reason="Cooldown"`,
-		`homeostat_healing_detection_seconds_bucket{kind="OOMKilled",le=`,
+	for name, id := range map[string]string{
+		`homeostat_healing_incidents_opened_total{kind="OOMKilled"`:       "demo/api-oomkilled-1",
+		`homeostat_healing_refusals_total{reason="Cooldown"`:              "demo/api-oomkilled-1",
+		`homeostat_healing_detection_seconds_bucket{kind="OOMKilled",le=`: "demo/api-oomkilled-1",
+		`homeostat_healing_remediations_total{kind="Restart"`:             "demo/api-oomkilled-1",
+		`homeostat_autoscaler_decisions_total{kind="Autoscaler"`:          cluster.DecisionID(autoscaler().Ref, t0, 2, 4),
 	} {
 		found := false
 		for line := range strings.Lines(page) {
-			found = found || strings.HasPrefix(line, name) && strings.Contains(line, `# {incident="demo/api-oomkilled-1"}`)
+			found = found || strings.HasPrefix(line, name) && strings.Contains(line, `# {id="`+id+`"}`)
 		}
 		if !found {
 			t.Errorf("%s has no exemplar", name)

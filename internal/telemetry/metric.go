@@ -129,13 +129,13 @@ func (m moment) Describe(ch chan<- *prometheus.Desc) {
 // Collect sends the series of the present moment.
 func (m moment) Collect(ch chan<- prometheus.Metric) { m.collect(ch) }
 
-// exemplar returns the label that leads from a number to the record behind it; nil where it is too long for one (128 characters with its
-// name, OpenMetrics 1.0), or empty.
-func exemplar(name, value string) prometheus.Labels {
-	if value == "" || len(name)+len(value) > prometheus.ExemplarMaxRunes {
+// exemplar returns the label that leads from a number to the records behind it, by their id; nil where it is empty, or too long for an
+// exemplar (128 characters with the label's name, OpenMetrics 1.0).
+func exemplar(id string) prometheus.Labels {
+	if id == "" || len("id")+len(id) > prometheus.ExemplarMaxRunes {
 		return nil
 	}
-	return prometheus.Labels{name: value}
+	return prometheus.Labels{"id": id}
 }
 
 // count adds one to the counter, with an exemplar where there is one.

@@ -19,12 +19,12 @@ const (
 	boundNamespaces  = "the namespaces that are watched"
 	boundAutoscalers = "`Autoscaler`, or `HorizontalPodAutoscaler` for a native HPA"
 	boundNames       = "one of each Autoscaler and native HPA; its series end with it"
-	boundReasons     = "the reasons of decisions, above"
+	boundReasons     = "the reasons of decisions, below"
 	boundFindings    = "the kinds of [healing.md](healing.md#kinds): 31"
 	boundStates      = "`Open`, `Acting`, `Verifying`, `Abandoned`"
 	boundWorkload    = "workloads with an active incident, a forecast or a spent budget: 1,000 of each at most"
 	boundOwners      = "kinds of workload, and `Node` and `Cluster`"
-	boundSteps       = "the reasons of the healing engine: 48"
+	boundSteps       = "the reasons of the healing engine: fewer than 50"
 	boundLoops       = "`scaling`, `healing`"
 )
 

@@ -108,7 +108,8 @@ func (t *Telemetry) Decisions() *decisions.Store { return t.last }
 // Decided counts a decision, keeps it, and journals it: the first of an autoscaler, each change, each that has another reason, another number
 // or another success than the line before, and each n-th of the others. It holds on to what it is given, which must not be changed any more.
 func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, before hpa.History, rec hpa.Recommendation, err error) {
-	t.decisions.WithLabelValues(a.Ref.Namespace, a.Ref.Kind, a.Ref.Name, string(rec.Reason)).Inc()
+	count(t.decisions.WithLabelValues(a.Ref.Namespace, a.Ref.Kind, a.Ref.Name, string(rec.Reason)),
+		exemplar(cluster.DecisionID(a.Ref, rec.At, rec.Current, rec.Desired)))
 	failed := t.scaleErrors.WithLabelValues(a.Ref.Namespace, a.Ref.Kind, a.Ref.Name)
 	if err != nil {
 		failed.Inc()
@@ -142,7 +143,7 @@ func (t *Telemetry) Incident(in incident.Incident) {
 // Acted counts and journals an action.
 func (t *Telemetry) Acted(a healing.Action, r healing.Result, at time.Time) {
 	count(t.remediations.WithLabelValues(string(a.Remedy), string(r.Outcome), string(r.Reason)),
-		exemplar("incident", a.Workload.Namespace+"/"+a.Incident))
+		exemplar(cluster.IncidentID(a.Workload.Namespace, a.Incident)))
 	t.journal.Write(journal.Record{
 		Time: at, Kind: journal.Action, Subject: a.Workload, Reason: string(r.Reason), Message: r.Message,
 		Action: &journal.ActionRecord{

@@ -61,7 +61,7 @@ func full(t *testing.T) (*Telemetry, *prometheus.Registry) {
 		Incidents: []incident.Incident{leak}, Cluster: &left, Breaker: "2 nodes are not ready at once",
 		Budgets: []control.BudgetLeft{{Workload: leak.Workload, Policy: "web", Left: 2}},
 	})
-	tel.Acted(healing.Action{Remedy: incident.RemedyRestart}, healing.Result{Outcome: incident.Done}, t0)
+	tel.Acted(healing.Action{Remedy: incident.RemedyRestart, Workload: leak.Workload, Incident: "api-oomkilled-1"}, healing.Result{Outcome: incident.Done}, t0)
 	tel.Turned("scaling", time.Millisecond, errors.New("no list"))
 	tel.ScrapeDone("node1", time.Millisecond, 7, nil)
 	tel.Receiver("slack")

@@ -45,19 +45,18 @@ func metricTable(of []telemetry.Metric) string {
 	return b.String()
 }
 
-// labelTable lists each label with its values; where a label means something else in some metrics, with these.
+// labelTable lists each label with its values. Where a label means something else in some metrics, the meaning that it has in most stands alone,
+// and the others name theirs.
 func labelTable(of []telemetry.Metric) string {
 	type meaning struct {
 		telemetry.Label
 		in []string
 	}
 	var all []meaning
-	times := map[string]int{}
 	for i := range of {
 		for _, l := range of[i].Labels {
 			at := slices.IndexFunc(all, func(m meaning) bool { return m.Label == l })
 			if at < 0 {
-				times[l.Name]++
 				at = len(all)
 				all = append(all, meaning{Label: l})
 			}
@@ -68,7 +67,7 @@ func labelTable(of []telemetry.Metric) string {
 	b.WriteString("| label | values |\n|---|---|\n")
 	for i := range all {
 		where := ""
-		if times[all[i].Name] > 1 {
+		if slices.ContainsFunc(all, func(m meaning) bool { return m.Name == all[i].Name && len(m.in) > len(all[i].in) }) {
 			where = " of " + strings.Join(all[i].in, ", ")
 		}
 		fmt.Fprintf(&b, "| `%s`%s | %s |\n", all[i].Name, where, all[i].Bound)
