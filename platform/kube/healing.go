@@ -28,7 +28,7 @@ const (
 	selfName  = "homeostat"
 )
 
-// orphanAfter is how long an incident stays active after it was last seen when its workload does not exist any more.
+// orphanAfter is how long an incident stays active after it was last seen when its workload does not exist or is not watched any more.
 const orphanAfter = 5 * time.Minute
 
 // Memory returns the view on the usage of the containers of one namespace.
@@ -151,7 +151,7 @@ func (p *Platform) objectOf(w cluster.Ref) cluster.Ref {
 	return w
 }
 
-// Expire removes resolved incidents that are too old or too many, resolves those whose workload does not exist any
+// Expire removes resolved incidents that are too old or too many, resolves those whose workload does not exist or is not watched any
 // more, and brings the statuses of the HealingPolicies up to date. It goes on after an error and returns all of them.
 func (p *Platform) Expire(ctx context.Context, now time.Time) error {
 	snap := p.Snapshot(now)
@@ -160,15 +160,15 @@ func (p *Platform) Expire(ctx context.Context, now time.Time) error {
 	}
 	var errs []error
 	errs = append(errs, p.reportPolicies(ctx, snap, now)...)
-	exists := make(map[string]bool, len(snap.Workloads))
+	watched := make(map[string]bool, len(snap.Workloads))
 	for _, w := range snap.Workloads {
-		exists[workloadKey(w.Ref)] = true
+		_, watched[workloadKey(w.Ref)] = p.PolicyFor(w)
 	}
 	byNamespace := map[string][]*v1alpha1.Incident{}
 	for _, o := range records[*v1alpha1.Incident](p.feeds.incidents) {
 		in := record.ReadIncident(o)
 		// What is about a node or the cluster has an end of its own, which the survey sees.
-		survived := exists[workloadKey(in.Workload)] || in.Workload.Kind == survey.KindNode || in.Workload.Kind == survey.KindCluster ||
+		survived := watched[workloadKey(in.Workload)] || in.Workload.Kind == survey.KindNode || in.Workload.Kind == survey.KindCluster ||
 			!p.watches(in.Namespace)
 		if in.State.Active() && !survived && snap.Stale < orphanAfter && now.Sub(in.LastSeenAt) > orphanAfter {
 			errs = append(errs, p.resolveOrphan(ctx, in, now))
@@ -187,7 +187,7 @@ func (p *Platform) Expire(ctx context.Context, now time.Time) error {
 // resolveOrphan ends an incident that no pass will ever look at again.
 func (p *Platform) resolveOrphan(ctx context.Context, in incident.Incident, now time.Time) error {
 	in.State, in.ResolvedAt = incident.Resolved, now
-	in.Reason, in.Message = string(healing.ReasonResolved), fmt.Sprintf("%s does not exist any more", in.Workload)
+	in.Reason, in.Message = string(healing.ReasonResolved), fmt.Sprintf("%s does not exist, or is not watched any more", in.Workload)
 	in.Timeline = append(slices.Clone(in.Timeline), incident.Entry{At: now, Reason: in.Reason, Message: in.Message})
 	in.Timeline = in.Timeline[max(0, len(in.Timeline)-incident.MaxTimeline):]
 	if _, err := p.Save(ctx, in); err != nil && !errors.Is(err, control.ErrConflict) {

@@ -437,3 +437,25 @@ func TestIncidentsOfTheClusterAreReadWhereSomeNamespacesAreWatched(t *testing.T)
 		}
 	}
 }
+
+// TestAnIncidentThatNobodyLooksAtAnyMoreEnds takes away the policy that watched a workload, which goes on existing.
+func TestAnIncidentThatNobodyLooksAtAnyMoreEnds(t *testing.T) {
+	for _, watched := range []bool{true, false} {
+		w := newWorld(t)
+		in := w.anIncident("left", incident.Open)
+		in.LastSeenAt = w.now.Add(-time.Hour)
+		w.Put(t, record.Incident(&in))
+		if watched {
+			w.policy(t, "p", "web", nil)
+		}
+		p := w.start(t, func(o *Options) { o.WatchAll = false })
+		if err := p.Expire(t.Context(), w.now); err != nil {
+			t.Fatal(err)
+		}
+		var stored v1alpha1.Incident
+		w.Get(t, "incidents", "shop", "left", &stored)
+		if got := incident.State(stored.Status.State).Active(); got != watched {
+			t.Errorf("watched %t: its incident is %s: %s", watched, stored.Status.State, stored.Status.Message)
+		}
+	}
+}
