@@ -89,6 +89,11 @@ func (w *world) deployment(t *testing.T, replicas int) {
 // pod puts one of the recorded pods under another name.
 func (w *world) pod(t *testing.T, name, record string) {
 	t.Helper()
+	w.podAs(t, name, record, "pod-"+name)
+}
+
+func (w *world) podAs(t *testing.T, name, record, uid string) {
+	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("view", "testdata", "pods", record+".json"))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +102,7 @@ func (w *world) pod(t *testing.T, name, record string) {
 	if err := json.Unmarshal(raw, &p); err != nil {
 		t.Fatal(err)
 	}
-	p.Name, p.UID, p.ResourceVersion = name, types.UID("pod-"+name), ""
+	p.Name, p.UID, p.ResourceVersion = name, types.UID(uid), ""
 	p.OwnerReferences[0].UID = "rs-web"
 	w.Put(t, &p)
 }
@@ -213,6 +218,23 @@ func TestTheViewFollowsTheCluster(t *testing.T) {
 	w.Remove(t, "pods", "shop", "web-1")
 	until(t, "the pod and its usage are gone", func() bool {
 		return len(p.Snapshot(time.Now()).Workloads[0].Replicas) == 1 && len(p.Memory("shop")("web-1", "web")) == 0
+	})
+}
+
+// A watch that was away tells a deletion and a creation as one change.
+func TestAnotherObjectOfTheSameNameIsAnotherOne(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(t, nil)
+	w.deployment(t, 5)
+	until(t, "the scaling is noted", func() bool { return len(p.notes.Scalings("d-web")) == 1 })
+	w.sample("web-1", "web", 10, 1)
+	w.Put(t, apitest.Object{
+		"apiVersion": "apps/v1", "kind": "Deployment", "metadata": apitest.Object{"namespace": "shop", "name": "web", "uid": "d-web-2"},
+		"spec": apitest.Object{"replicas": 5, "selector": matching("web"), "template": podTemplate("web")},
+	})
+	w.podAs(t, "web-1", "running", "pod-web-1-again")
+	until(t, "the notes of the old one and the usage of the old pod are gone", func() bool {
+		return len(p.notes.Scalings("d-web")) == 0 && len(p.Memory("shop")("web-1", "web")) == 0
 	})
 }
 

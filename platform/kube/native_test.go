@@ -64,7 +64,7 @@ func (d *decisions) Decided(a control.Autoscaler, _ hpa.Observation, _ hpa.Histo
 }
 func (d *decisions) Incident(incident.Incident)                      {}
 func (d *decisions) Acted(healing.Action, healing.Result, time.Time) {}
-func (d *decisions) Healed(control.HealingView) {}
+func (d *decisions) Healed(control.HealingView)                      {}
 func (d *decisions) Turned(string, time.Duration, error)             {}
 
 // pass makes one pass of the scaling loop.

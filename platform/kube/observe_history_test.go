@@ -27,7 +27,7 @@ func (silent) Incident(incident.Incident) {}
 
 func (silent) Acted(healing.Action, healing.Result, time.Time) {}
 
-func (silent) Healed(control.HealingView) {}
+func (silent) Healed(control.HealingView)          {}
 func (silent) Turned(string, time.Duration, error) {}
 
 func TestANewLeaderGoesOnWhereTheOldOneStopped(t *testing.T) {

@@ -113,6 +113,10 @@ func (o *ownWrites) allIncidents(shown []*v1alpha1.Incident, now time.Time) []*v
 		out = append(out, in)
 	}
 	for key, own := range o.incidents {
+		if own.Done(now) { // every pass asks, so that a quiet cluster keeps none
+			delete(o.incidents, key)
+			continue
+		}
 		if in, ok := own.Over("", now); ok && !seen[key] {
 			out = append(out, in)
 		}

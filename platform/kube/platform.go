@@ -284,6 +284,9 @@ func addHandler(list []*feed, h cache.ResourceEventHandler) error {
 
 func (p *Platform) updated(old, now any) {
 	at := time.Now().UTC()
+	if uidOf(old) != uidOf(now) {
+		p.forget(old) // it was deleted and made again while its watch was away
+	}
 	switch after := now.(type) {
 	case *view.Owner:
 		if before, ok := old.(*view.Owner); ok {
@@ -315,6 +318,27 @@ func (p *Platform) deleted(obj any) {
 	if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = gone.Obj
 	}
+	p.forget(obj)
+	p.changed.send()
+}
+
+// uidOf returns the UID of a record of which something is remembered.
+func uidOf(obj any) string {
+	switch o := obj.(type) {
+	case *view.Owner:
+		return o.UID
+	case *view.History:
+		return o.UID
+	case *view.Service:
+		return o.UID
+	case *view.Pod:
+		return o.UID
+	}
+	return ""
+}
+
+// forget drops what is remembered of an object that is gone.
+func (p *Platform) forget(obj any) {
 	switch o := obj.(type) {
 	case *view.Owner:
 		p.notes.Deleted(o.UID)
@@ -324,58 +348,5 @@ func (p *Platform) deleted(obj any) {
 		p.notes.Deleted(o.UID)
 	case *view.Pod:
 		p.opts.Store.Forget(o.Namespace, o.Name)
-	}
-	p.changed.send()
-}
-
-// signalEvery bounds how often a signal is passed on.
-const signalEvery = 200 * time.Millisecond
-
-// signal turns a stream of changes into a few wake-ups. It never blocks its sender.
-type signal struct {
-	out   chan struct{}
-	mu    sync.Mutex
-	timer *time.Timer
-	last  time.Time
-	ended bool
-}
-
-func newSignal() *signal { return &signal{out: make(chan struct{}, 1)} }
-
-// send passes the signal on, at once or when signalEvery is over.
-func (s *signal) send() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended || s.timer != nil {
-		return
-	}
-	wait := signalEvery - time.Since(s.last)
-	if wait <= 0 {
-		s.pass()
-		return
-	}
-	s.timer = time.AfterFunc(wait, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.timer = nil
-		s.pass()
-	})
-}
-
-// pass must be called with the lock held.
-func (s *signal) pass() {
-	s.last = time.Now()
-	select {
-	case s.out <- struct{}{}:
-	default: // one is waiting already
-	}
-}
-
-func (s *signal) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	if s.timer != nil {
-		s.timer.Stop()
 	}
 }

@@ -3,9 +3,12 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -72,6 +75,30 @@ func (n *Notes) Deleted(uid string) {
 	delete(n.revised, uid)
 	delete(n.healthyAt, uid)
 	delete(n.served, uid)
+}
+
+// prune forgets what is not among the records any more. A look that began before a deletion was told notes what it saw after it,
+// so that now and then something is left that nobody will delete again.
+func (n *Notes) prune(s *Sources) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.served) > len(s.Services) {
+		there := uids(s.Services)
+		maps.DeleteFunc(n.served, func(uid string, _ *serving) bool { return !there[uid] })
+	}
+	if len(n.healthyAt) > len(s.Owners)+len(s.History) {
+		there := uids(s.Owners)
+		maps.Copy(there, uids(s.History))
+		maps.DeleteFunc(n.healthyAt, func(uid string, _ time.Time) bool { return !there[uid] })
+	}
+}
+
+func uids[T metav1.ObjectMetaAccessor](list []T) map[string]bool {
+	out := make(map[string]bool, len(list))
+	for _, o := range list {
+		out[string(o.GetObjectMeta().GetUID())] = true
+	}
+	return out
 }
 
 // Scalings returns the noted changes of the owner's number of replicas, newest first.

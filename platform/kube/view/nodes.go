@@ -13,6 +13,7 @@ const kindNode = "Node"
 func Snapshot(s Sources, now time.Time) *cluster.Snapshot {
 	out := &cluster.Snapshot{At: now, Nodes: Nodes(s, now), Workloads: Workloads(s, now)}
 	out.Services = Services(s, out.Workloads, now)
+	s.Notes.prune(&s)
 	return out
 }
 

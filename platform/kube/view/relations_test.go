@@ -104,6 +104,28 @@ func TestSinceWhenAServiceIsDown(t *testing.T) {
 	}
 }
 
+// A look that began before a deletion notes what is gone by then.
+func TestNotesOfWhatIsGoneEnd(t *testing.T) {
+	old := sources(t, deployment("web", 1), replicaSet("web-1", "web", "1", "web:1", 1, time.Hour), runningPod("web-1-a", "ReplicaSet", "web-1"),
+		service("web", labelSet{"app": "web"}), slice("web-x", "web", discoveryv1.AddressTypeIPv4, new(true)))
+	old.EndpointsKnown = true
+	Snapshot(old, noon)
+	if len(old.Notes.served) != 1 || len(old.Notes.healthyAt) != 1 {
+		t.Fatalf("noted are %d services and %d revisions", len(old.Notes.served), len(old.Notes.healthyAt))
+	}
+	for _, o := range old.Owners {
+		old.Notes.Deleted(o.UID)
+	}
+	old.Notes.Deleted(old.Services[0].UID)
+	Snapshot(old, noon)
+	now := sources(t, service("other", labelSet{"app": "other"}))
+	now.EndpointsKnown, now.Notes = true, old.Notes
+	Snapshot(now, noon.Add(time.Second))
+	if len(now.Notes.served) != 1 || now.Notes.served[now.Services[0].UID] == nil || len(now.Notes.healthyAt) != 0 {
+		t.Errorf("kept are %v and %v", now.Notes.served, now.Notes.healthyAt)
+	}
+}
+
 func TestAServiceThatSelectsAnother(t *testing.T) {
 	s := sources(t, service("web", labelSet{"app": "web", "version": "green"}), coloured("green", labelSet{"app": "web", "version": "green"}),
 		coloured("blue", labelSet{"app": "web", "version": "blue"}), coloured("db", labelSet{"app": "db"}))

@@ -112,6 +112,11 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, req request) {
 	since, _ := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	me := &watcher{kind: req.key, namespace: req.namespace, events: make(chan Object, 10_000), gone: make(chan struct{})}
 	s.mu.Lock()
+	if since > 0 && since < s.forgotten {
+		s.mu.Unlock()
+		Refuse(w, http.StatusGone, metav1.StatusReasonExpired, "too old resource version")
+		return
+	}
 	s.watchers[me] = struct{}{}
 	for _, gone := range s.removed { // what was removed or written between the list and the watch
 		if gone.key == req.key && gone.version > since && (req.namespace == "" || metaOf(gone.object)["namespace"] == req.namespace) {

@@ -25,7 +25,8 @@ type Hook func(w http.ResponseWriter, r *http.Request) bool
 
 // Server is the API server. Its methods are safe for concurrent use.
 type Server struct {
-	http *httptest.Server
+	http  *httptest.Server
+	pipes *pipes // nil: it listens on the network
 
 	mu       sync.Mutex
 	version  int
@@ -33,9 +34,11 @@ type Server struct {
 	objects  map[string]map[string]Object // by the same, then by namespace/name
 	watchers map[*watcher]struct{}
 	removed  []removal
-	hooks    []Hook
-	writes   []string
-	down     bool
+	// forgotten is the newest version whose deletion is not kept any more.
+	forgotten int
+	hooks     []Hook
+	writes    []string
+	down      bool
 }
 
 type kind struct {
@@ -50,6 +53,9 @@ type removal struct {
 	object  Object
 }
 
+// maxRemoved bounds how many deletions are kept. Who watches from before the oldest of them has to list again.
+const maxRemoved = 200
+
 type watcher struct {
 	kind, namespace string
 	events          chan Object
@@ -59,17 +65,27 @@ type watcher struct {
 // New starts a server that ends with the test.
 func New(tb testing.TB) *Server {
 	tb.Helper()
+	s := newServer()
+	s.http = httptest.NewServer(s)
+	s.endWith(tb)
+	return s
+}
+
+func newServer() *Server {
 	s := &Server{version: 100, kinds: map[string]kind{}, objects: map[string]map[string]Object{}, watchers: map[*watcher]struct{}{}}
 	for _, k := range kinds() {
 		s.kinds[k.prefix+" "+k.resource] = k
 		s.objects[k.prefix+" "+k.resource] = map[string]Object{}
 	}
-	s.http = httptest.NewServer(s)
+	return s
+}
+
+func (s *Server) endWith(tb testing.TB) {
+	tb.Helper()
 	tb.Cleanup(func() {
 		s.CloseWatches()
 		s.http.Close()
 	})
-	return s
 }
 
 func kinds() []kind {
@@ -100,7 +116,11 @@ func kinds() []kind {
 
 // Config returns a client configuration for the server.
 func (s *Server) Config() *rest.Config {
-	return &rest.Config{Host: s.http.URL, QPS: 1000, Burst: 1000}
+	c := &rest.Config{Host: s.http.URL, QPS: 1000, Burst: 1000}
+	if s.pipes != nil {
+		c.Dial = s.pipes.dial
+	}
+	return c
 }
 
 // Hook adds a hook; the newest is asked first.
@@ -135,6 +155,13 @@ func (s *Server) Writes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.writes)
+}
+
+// ForgetWrites drops what Writes would return.
+func (s *Server) ForgetWrites() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes = nil
 }
 
 // Put creates or replaces an object and returns it as it is stored. The object must have its apiVersion and kind.
@@ -290,6 +317,10 @@ func (s *Server) remove(key, name string) {
 	}
 	delete(s.objects[key], name)
 	s.version++
+	if len(s.removed) == maxRemoved {
+		s.forgotten = s.removed[0].version
+		s.removed = slices.Delete(s.removed, 0, 1)
+	}
 	s.removed = append(s.removed, removal{key: key, version: s.version, object: clone(o)})
 	s.tell(key, "DELETED", o)
 }
