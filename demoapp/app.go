@@ -119,8 +119,8 @@ func (a *app) startBackground(ctx context.Context) (stop func()) {
 	}
 }
 
-// peakRate is how fast the memory of a start grows, in MiB/s: slow enough that a log line near its limit is written.
-const peakRate = 64
+// peakRate is how fast the memory of a start grows, in MiB/s: so slow that who watches sees the process run before it is killed.
+const peakRate = 8
 
 // startPeak takes memory, as a start that fills its caches from a file does, and gives it back.
 func startPeak(ctx context.Context, log *slog.Logger, size int) {

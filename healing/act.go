@@ -74,6 +74,9 @@ func (p *pass) propose(t *tracked) {
 		if c.reason != ReasonNoEvidence && c.reason != ReasonStaleSnapshot {
 			p.noteSkips(t, &c)
 		}
+		if c.held.stopped() != "" {
+			p.offer(c.held, &incident.Remediation{Remedy: c.held.remedy, Change: c.held.change})
+		}
 		p.refuse(c.held, c.reason, c.message)
 	case c.held == nil:
 		p.ladderEnd(t, &c)
@@ -146,39 +149,68 @@ func (p *pass) noteNext(t *tracked, q *proposal) {
 }
 
 // follow goes on with a change that is made to every replica, one at a time: the next replica follows once the one before it has
-// its new limit and all are ready. A resize of a running replica takes nothing away, so it waits for no cooldown and is charged
-// once for all of them.
+// its new limit, and nothing is wrong but with those that have the old one. These come first where they run. A resize of a running
+// replica takes nothing away, so it waits for no cooldown and is charged once for all of them.
 func (p *pass) follow(t *tracked) {
 	r := awaiting(&t.inc)
-	if r == nil || r.Remedy != incident.RemedyResizeMemory || r.Change.Template || p.in.Policy.Mode != Act || !p.allReady() || t.failing() {
+	if r == nil || r.Remedy != incident.RemedyResizeMemory || r.Change.Template || p.in.Policy.Mode != Act || !p.raisedHelped(t, &r.Change) {
 		return
 	}
 	if !p.carriedOut(r) && !p.gone(r.ReplicaUID, r.Replica) {
 		return
 	}
-	q := &proposal{pass: p, t: t, remedy: r.Remedy, follows: true, change: r.Change}
+	one := p.nextToRaise(t, r)
+	if one == nil {
+		return
+	}
+	q := &proposal{pass: p, t: t, remedy: r.Remedy, follows: true, change: r.Change, replica: one}
+	q.change.FromMemory = one.Container(r.Change.Container).MemoryLimit
+	q.victim = &incident.Finding{
+		Kind: t.inc.Kind, Replica: one.Name, ReplicaUID: one.UID, Node: one.Node, Container: r.Change.Container,
+		Message: "as of " + r.Replica + ", whose limit was too small",
+	}
+	if _, _, refused := q.refusal(); !refused {
+		p.intend(q)
+	}
+}
+
+// raisedHelped reports whether every replica that has its new limit is ready and fails no more.
+func (p *pass) raisedHelped(t *tracked, c *incident.Change) bool {
+	var there int32
+	for i := range p.in.Workload.Replicas {
+		one := &p.in.Workload.Replicas[i]
+		if one.Deleting() {
+			continue
+		}
+		if there++; raisable(one, c) {
+			continue
+		}
+		if !one.Ready || slices.ContainsFunc(t.findings, func(f incident.Finding) bool {
+			return f.Active && f.ReplicaUID == one.UID && f.Replica == one.Name
+		}) {
+			return false
+		}
+	}
+	return there >= p.in.Workload.Desired
+}
+
+// nextToRaise returns the replica that follows: one that runs, has the old limit and was not tried yet, and of these one that is
+// not ready first; nil for none.
+func (p *pass) nextToRaise(t *tracked, r *incident.Remediation) *cluster.Replica {
+	var next *cluster.Replica
 	for i := range p.in.Workload.Replicas {
 		one := &p.in.Workload.Replicas[i]
 		did := slices.ContainsFunc(t.inc.Remediations, func(o incident.Remediation) bool {
 			return o.Remedy == r.Remedy && o.Outcome != incident.DryRun && o.ReplicaUID == one.UID && o.Replica == one.Name
 		})
-		if did || one.Deleting() || !raisable(one, &r.Change) {
+		if did || one.Deleting() || !raisable(one, &r.Change) || !runs(one, r.Change.Container) {
 			continue
 		}
-		q.replica = one
-		q.change.FromMemory = one.Container(r.Change.Container).MemoryLimit
-		q.victim = &incident.Finding{
-			Kind: t.inc.Kind, Replica: one.Name, ReplicaUID: one.UID, Node: one.Node, Container: r.Change.Container,
-			Message: "as of " + r.Replica + ", whose limit was too small",
+		if next == nil || next.Ready && !one.Ready {
+			next = one
 		}
-		break
 	}
-	if q.victim == nil {
-		return
-	}
-	if _, _, refused := q.refusal(); !refused {
-		p.intend(q)
-	}
+	return next
 }
 
 // followerID reports whether the ID is of one more replica of a change that was charged for another.

@@ -67,6 +67,9 @@ func (p *pass) climb(t *tracked, rungs []incident.Remedy, named bool) climbed {
 		switch {
 		case !refused && p.in.Policy.Mode != Act && rung == incident.RemedyCapture && t.rehearsed(rung):
 			continue // where nothing is done, what would follow at once is told too
+		case !refused && p.in.Policy.Mode == Act && q.stopped() != "":
+			out.held, out.reason, out.message = q, ReasonNotSupported, "waits: "+q.stopped()
+			return out
 		case !refused:
 			out.next = q
 			return out
@@ -78,6 +81,24 @@ func (p *pass) climb(t *tracked, rungs []incident.Remedy, named bool) climbed {
 		}
 	}
 	return out
+}
+
+// stopped says why the memory of the replica cannot be raised at this moment, empty where it can: a kubelet raises the limit of the
+// whole pod with that of a container that runs only. Raised in between two of its lives, the container is killed at the old limit
+// for as long as the pod exists (Kubernetes 1.36, computePodResizeAction).
+func (q *proposal) stopped() string {
+	if q.remedy != incident.RemedyResizeMemory || runs(q.replica, q.change.Container) {
+		return ""
+	}
+	return "container " + q.change.Container + " of " + q.victim.Replica + " does not run, and its limit can be raised only while it does"
+}
+
+func runs(r *cluster.Replica, container string) bool {
+	if r == nil {
+		return false
+	}
+	c := r.Container(container)
+	return c != nil && c.State == cluster.StateRunning
 }
 
 func (p *pass) proposal(t *tracked, rung incident.Remedy, named bool) *proposal {
@@ -115,8 +136,8 @@ func (q *proposal) before(f *incident.Finding, r *cluster.Replica) bool {
 }
 
 // needs reports whether the finding leaves anything to be done by the remedy. What died and is ready again was restarted by the
-// platform, so a restart would only cost; but too little memory kills again, which more of it prevents, and what was killed twice
-// has a cause that the other remedies may take away. A child that was killed leaves no such sign, so it is the policy's choice
+// platform, so a restart would only cost; but too little memory kills again, which more of it prevents, in each replica or by more of
+// them, and what was killed twice has a cause that the other remedies may take away. A child that was killed leaves no such sign, so it is the policy's choice
 // (stillServing).
 func (q *proposal) needs(f *incident.Finding, r *cluster.Replica) bool {
 	if mended := lastMended(&q.t.inc); mended != nil && !f.Active && !f.Since.After(mended.FinishedAt) {
@@ -129,7 +150,7 @@ func (q *proposal) needs(f *incident.Finding, r *cluster.Replica) bool {
 		return !q.tried(f)
 	}
 	short := f.Kind == incident.OOMKilled || f.Kind == incident.ProbableOOM
-	if q.remedy == incident.RemedyResizeMemory {
+	if q.remedy == incident.RemedyResizeMemory || q.remedy == incident.RemedyScaleOut {
 		return short
 	}
 	return short && !q.remedy.OnReplica() && q.t.inc.Occurrences > 1

@@ -13,6 +13,9 @@ import (
 // deadline of a Deployment.
 const rolloutWithin = 10 * time.Minute
 
+// raiseTakes is how long a node may take to raise the limit of a container: whoever is killed before is killed at the old one.
+const raiseTakes = 5 * time.Second
+
 // verify judges the action that was carried out.
 func (p *pass) verify(t *tracked, healthy bool) {
 	r := awaiting(&t.inc)
@@ -60,7 +63,7 @@ func (p *pass) verifyEnough(t *tracked, r *incident.Remediation, healthy bool) {
 	again := func(f incident.Finding) bool {
 		one, since := p.replica(f.ReplicaUID, f.Replica), base
 		if r.Remedy == incident.RemedyResizeMemory && !r.Change.Template {
-			since = first.FinishedAt
+			since = first.FinishedAt.Add(raiseTakes)
 		}
 		return f.Death != nil && f.Since.After(since) && (r.Remedy != incident.RemedyResizeMemory || one != nil && !raisable(one, &r.Change))
 	}
