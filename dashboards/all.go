@@ -19,7 +19,7 @@ const tag = "homeostat"
 
 // All returns the dashboards in the order of reading, each made anew.
 func All() []*grafana.Dashboard {
-	return []*grafana.Dashboard{overview(), autoscaling(), healing(), controller()}
+	return []*grafana.Dashboard{overview(), autoscaling(), incidents(), controller()}
 }
 
 // File is the name of the dashboard's file.
@@ -53,12 +53,14 @@ const (
 	ofTarget = `namespace="$namespace", pod=~"($target|$name)` + podSuffix + `", container!="", container!="POD"`
 )
 
-// records of Homeostat in Loki: JSON lines with the fields of the journal.
-const records = `{app="homeostat"} | json kind="kind", reason="reason", message="message", id="id", ` +
-	`subject_namespace="subject.namespace", subject_name="subject.name", workload="incident.workload.name"`
+// records selects the lines of these kinds that Homeostat wrote to Loki. Their labels are app, kind and namespace; id, subject and reason are
+// structured metadata, and the line is a record of the journal.
+func records(kinds, namespaces string) string {
+	return `{app="homeostat", kind=~"` + kinds + `", namespace` + namespaces + `} | json message="message", name="subject.name", workload="incident.workload.name"`
+}
 
 // short writes a record as one line for people.
-const short = " | line_format `{{.reason}} {{.subject_namespace}}/{{.subject_name}}: {{.message}}`"
+const short = " | line_format `{{.reason}} {{.subject}}: {{.message}}`"
 
 // urlTo is a link to another dashboard with the same data sources and time; more are further variables.
 func urlTo(uid, more string) string {

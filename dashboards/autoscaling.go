@@ -12,7 +12,7 @@ func autoscaling() *g.Dashboard {
 		g.One("name", "Autoscaler", `label_values(homeostat_autoscaler_reason{namespace="$namespace"}, name)`),
 		g.One("kind", "Kind", `label_values(homeostat_autoscaler_reason{namespace="$namespace", name="$name"}, kind)`),
 		g.TextBox("target", "Target", "The name of the workload that is scaled, where it differs from the autoscaler's."))
-	mine := records + ` | kind="decision" | subject_namespace="$namespace" | subject_name="$name"`
+	mine := records("decision", `="$namespace"`) + ` | name="$name"`
 	d.Annotations.List = append(d.Annotations.List,
 		g.MarkMetric("Scaled", "blue", `changes(`+`homeostat_autoscaler_current_replicas{`+ofOne+`}[$__rate_interval]) > 0`, "Scaled", "the number of replicas changed"),
 		g.MarkLines("Decisions", "green", mine+` | id=~"d-.+"`, "{{reason}}", "{{message}}", "reason,id"),

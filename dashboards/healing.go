@@ -2,15 +2,16 @@ package dashboards
 
 import g "github.com/homeostat/homeostat/dashboards/grafana"
 
-func healing() *g.Dashboard {
+func incidents() *g.Dashboard {
 	d := g.New(HealingUID, "Homeostat / Incidents and healing", "What fails, why nothing or something was done about it, and what the dead containers wrote.", tag, "now-3h")
 	d.Templating.List = append(g.Sources(),
 		g.Many("namespace", "Namespace", `label_values({__name__=~"homeostat_healing_incidents|homeostat_healing_incidents_opened_total"}, namespace)`),
 		g.Many("workload", "Workload", `label_values({__name__=~"homeostat_healing_incident_active|homeostat_healing_seconds_to_oom", namespace=~"$namespace"}, workload)`))
-	mine := records + ` | subject_namespace=~"$namespace" | (workload=~"$workload" or subject_name=~"$workload")`
+	changes := records("incident", `=~"$namespace"`) + ` | workload=~"$workload"`
+	actions := records("action", `=~"$namespace"`) + ` | name=~"$workload"`
 	d.Annotations.List = append(d.Annotations.List,
-		g.MarkLines("Incidents", "red", mine+` | kind="incident" | reason!~"SeenAgain|ForecastChanged"`, "{{reason}}", "{{message}}", "reason,id"),
-		g.MarkLines("Actions", "green", mine+` | kind="action"`, "{{reason}}", "{{message}}", "reason,id"),
+		g.MarkLines("Incidents", "red", changes+` | reason!~"SeenAgain|ForecastChanged"`, "{{reason}}", "{{message}}", "reason,id"),
+		g.MarkLines("Actions", "green", actions, "{{reason}}", "{{message}}", "reason,id"),
 		g.MarkMetric("Incidents opened", "orange",
 			`sum by (namespace, kind) (increase(homeostat_healing_incidents_opened_total{`+ofNamespaces+`}[$__rate_interval])) > 0`, "Incident", "{{kind}} in {{namespace}}"),
 		stored())
@@ -60,7 +61,7 @@ func healing() *g.Dashboard {
 		g.Series("Error of the forecasts", "Of the last forecast before an OOM kill, as a share of the time that remained.", "percentunit",
 			g.Query(`histogram_quantile(0.5, sum by (le) (increase(homeostat_healing_forecast_error_ratio_bucket[$__range])))`, "median"),
 			g.Query(`histogram_quantile(0.95, sum by (le) (increase(homeostat_healing_forecast_error_ratio_bucket[$__range])))`, "95 %")),
-		g.Logs("What Homeostat saw and did", "Incidents and actions, as Homeostat writes them to Loki.", mine+` | kind=~"incident|action"`+short).Size(g.Columns, 9),
+		g.Logs("What Homeostat saw and did", "Incidents and actions, as Homeostat writes them to Loki.", records("incident|action", `=~"$namespace"`)+` | (workload=~"$workload" or name=~"$workload")`+short).Size(g.Columns, 9),
 	)
 	return d
 }

@@ -58,7 +58,7 @@ func overview() *g.Dashboard {
 		g.Stacked("Remediations by outcome", "What was done, and what became of it; of all namespaces.", "cpm",
 			g.Query(`sum by (kind, result) (rate(homeostat_healing_remediations_total[$__rate_interval])) * 60`, "{{kind}} {{result}}")),
 		g.Logs("What Homeostat did", "Incidents, actions and scalings, as Homeostat writes them to Loki.",
-			records+` | subject_namespace=~"$namespace"`+short).Size(g.Columns, 9),
+			records("incident|action|decision", `=~"$namespace"`)+short).Size(g.Columns, 9),
 		g.Text("Where to read on", "Links to what the numbers mean.",
 			"What the words mean: [metrics](https://github.com/homeostat/homeostat/blob/main/docs/metrics.md), "+
 				"[autoscaling](https://github.com/homeostat/homeostat/blob/main/docs/autoscaler.md), "+
