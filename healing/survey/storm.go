@@ -13,6 +13,10 @@ import (
 // settle is how long the cause of a storm may last without its hold: what turns out within it to be one root with members is none.
 const settle = 30 * time.Second
 
+// rooted is how old the incidents of a storm have to be until it has one itself: the log that names their root is read when they are
+// stored, and they get it in the pass after. Until then the breaker is open without one, so that nobody is paged for nothing.
+const rooted = 10 * time.Second
+
 // Breaker says when so much fails at once that acting is more likely to harm than to help. The model is the node controller's,
 // which stops evicting where more than half of a zone is unhealthy, and medik8s' storm cooldown.
 type Breaker struct {
@@ -37,14 +41,15 @@ func clusterRef() cluster.Ref { return cluster.Ref{Kind: KindCluster, Name: "clu
 
 // storm opens, keeps and resolves the incident of a storm, and returns why nothing may be done, empty where it may.
 func (l *look) storm() string {
-	cause := l.stormCause()
+	cause := l.stormCause(0)
 	stored := l.about(clusterRef(), incident.Storm)
 	switch {
 	case stored == nil && cause == "":
 		return ""
 	case stored == nil:
-		in := l.openStorm(cause)
-		l.put(in, healing.ReasonOpened)
+		if l.stormCause(rooted) != "" {
+			l.put(l.openStorm(cause), healing.ReasonOpened)
+		}
 		return cause
 	case cause != "":
 		l.keepStorm(stored, cause)
@@ -78,15 +83,15 @@ func (l *look) endStorms() {
 	}
 }
 
-// stormCause says what makes it a storm now, empty for nothing.
-func (l *look) stormCause() string {
+// stormCause says what makes it a storm now, empty for nothing; incidents that are younger than age do not count.
+func (l *look) stormCause(age time.Duration) string {
 	if l.Trouble != "" {
 		return "the platform's API is in trouble: " + l.Trouble
 	}
 	if n := l.lostNodes(); l.Breaker.Nodes > 0 && n >= l.Breaker.Nodes {
 		return fmt.Sprintf("%d nodes are not ready at once", n)
 	}
-	failing := int32(len(l.failing())) //nolint:gosec // workloads are no billions
+	failing := int32(len(l.failing(age))) //nolint:gosec // workloads are no billions
 	watched := int32(len(l.Watched))   //nolint:gosec // workloads are no billions
 	if l.Breaker.SharePercent > 0 && failing >= max(l.Breaker.AtLeast, 1) && int64(failing)*100 > int64(l.Breaker.SharePercent)*int64(watched) {
 		return fmt.Sprintf("%d of %d watched workloads began to fail within %s", failing, watched, l.Breaker.Within)
@@ -110,14 +115,14 @@ func (l *look) lostNodes() int32 {
 	return n
 }
 
-// failing returns the watched workloads that opened an incident within the breaker's time: one with a root has its root's cause,
+// failing returns the watched workloads that opened an incident within the breaker's time and at least that long ago: one with a root has its root's cause,
 // and a notice or a forecast is no failure.
-func (l *look) failing() map[string]*incident.Incident {
+func (l *look) failing(atLeast time.Duration) map[string]*incident.Incident {
 	out := map[string]*incident.Incident{}
 	for i := range l.Incidents {
 		one := &l.Incidents[i]
 		age := l.now.Sub(one.OpenedAt)
-		if one.Root != "" || one.Kind.Notice() || one.Kind.Forecast() || one.Kind == incident.Storm || one.Workload.Kind == KindNode || age > l.Breaker.Within {
+		if one.Root != "" || one.Kind.Notice() || one.Kind.Forecast() || one.Kind == incident.Storm || one.Workload.Kind == KindNode || age > l.Breaker.Within || age < atLeast {
 			continue
 		}
 		out[one.Workload.String()] = one
@@ -140,7 +145,7 @@ func (l *look) openStorm(cause string) incident.Incident {
 		Kind: incident.Storm, State: incident.Open, OpenedAt: l.now, StartedAt: l.now, LastSeenAt: l.now,
 	}
 	in.Count(l.now.UTC().String(), l.now, 1)
-	failing := l.failing()
+	failing := l.failing(0)
 	for _, w := range sortedWorkloads(l.Watched) {
 		if one := failing[w.Ref.String()]; one != nil {
 			in.Join(incident.Member{Workload: w.Ref, Incident: fullName(one), Kind: one.Kind, Since: one.StartedAt})
@@ -161,7 +166,7 @@ func (l *look) keepStorm(stored *incident.Incident, cause string) {
 		in.Count(l.now.UTC().String(), l.now, 1)
 		in.Note(l.now, string(healing.ReasonSeenAgain), cause)
 	}
-	failing := l.failing()
+	failing := l.failing(0)
 	for _, w := range sortedWorkloads(l.Watched) {
 		if one := failing[w.Ref.String()]; one != nil && in.Join(incident.Member{Workload: w.Ref, Incident: fullName(one), Kind: one.Kind, Since: one.StartedAt}) {
 			changed = true

@@ -69,7 +69,7 @@ func Make(in Input, now time.Time) *Survey {
 		s.nodes = l.nodeIncidents()
 		s.roots = l.sharedNodes()
 		s.breaker = l.storm()
-	} else if cause := l.stormCause(); cause != "" {
+	} else if cause := l.stormCause(0); cause != "" {
 		s.breaker = cause
 	}
 	s.down = l.findDown()

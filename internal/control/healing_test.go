@@ -322,6 +322,7 @@ func TestWhatAPassKnowsIsRecorded(t *testing.T) {
 		}
 		w.spent["long ago"], w.spent["lately"] = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Minute)
 		w.snap.Nodes = map[string]cluster.Node{"n": {Name: "n", Ready: "False"}, "m": {Name: "m", Ready: "False"}}
+		w.snap.Workloads[0].Replicas[1].Node = "m"
 		time.Sleep(time.Second)
 		h.Pass(t.Context(), time.Now())
 		h.Wait()
