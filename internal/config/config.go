@@ -62,6 +62,7 @@ type Config struct {
 	Scaling        Scaling        `yaml:"scaling"`
 	Healing        Healing        `yaml:"healing"`
 	Logs           Logs           `yaml:"logs"`
+	Alerts         Alerts         `yaml:"alerts"`
 	Journal        Journal        `yaml:"journal"`
 	LocalPlatform  LocalPlatform  `yaml:"local"`
 }
@@ -187,6 +188,7 @@ func Default() Config {
 		},
 		Sources: defaultSources(),
 		Logs:    defaultLogs(),
+		Alerts:  defaultAlerts(),
 		Scaling: Scaling{Period: Duration(time.Second)},
 		Healing: Healing{
 			Period: Duration(time.Second), Watch: WatchAll, KeepIncidents: Duration(24 * time.Hour), MaxIncidents: 50,

@@ -54,6 +54,9 @@ func (c *Config) Validate() error {
 	between("scaling.period", c.Scaling.Period, 200*time.Millisecond, time.Minute)
 	c.Healing.validate(check, between, oneOf)
 	c.Logs.validate(check, between)
+	if err := c.Alerts.validate(check); err != nil {
+		errs = append(errs, err)
+	}
 	check(c.Journal.Every >= 1 && c.Journal.Every <= 100000, "journal.every", c.Journal.Every, "allowed is 1 to 100000")
 	check(c.Platform != Local || c.LocalPlatform.File != "", "local.file", c.LocalPlatform.File, "platform local needs the file with its documents")
 	return errors.Join(errs...)
