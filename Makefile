@@ -123,6 +123,17 @@ update: ## generate what is generated, format the code
 	go generate ./...
 	$(TOOL) golangci-lint fmt ./...
 
+.PHONY: dashboards
+dashboards: ## write the dashboards for Grafana anew: dashboards/grafana/*.json
+	go generate ./dashboards/...
+
+# DASHBOARDS=required fails where npm, Prometheus or Loki is missing, DASHBOARDS=off leaves out what needs them.
+DASHBOARDS ?= auto
+.PHONY: dashboards-check
+dashboards-check: ## hold the dashboards against Grafana's types, and run their queries on a real Prometheus and Loki
+	DASHBOARDS=$(DASHBOARDS) dashboards/check/check.sh
+	DASHBOARDS=$(DASHBOARDS) go test -count=1 ./dashboards/...
+
 .PHONY: bench
 bench: ## the benchmarks of docs/performance.md
 	hack/bench.sh
