@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,7 +154,7 @@ func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []
 		defer h.release(surveyRef())
 		for _, save := range out.Save {
 			if stored, err := h.save(ctx, save.Incident); err == nil && save.Event != "" {
-				h.store.Announce(ctx, stored, save.Event, stored.Message)
+				h.store.Announce(ctx, stored, save.Event, sentence(&stored, save.Event))
 			}
 		}
 	})
@@ -220,7 +221,7 @@ func (h *Healing) carryOut(ctx context.Context, w *cluster.Workload, policy heal
 			return
 		}
 		if save.Event != "" {
-			h.store.Announce(ctx, stored, save.Event, stored.Message)
+			h.store.Announce(ctx, stored, save.Event, sentence(&stored, save.Event))
 		}
 		if holdsIntent {
 			intent = stored
@@ -234,6 +235,20 @@ func (h *Healing) carryOut(ctx context.Context, w *cluster.Workload, policy heal
 		return
 	}
 	h.act(ctx, intent, *act, now)
+}
+
+// sentence returns what an event says: the incident's last message, which of one just opened says all, or where that is about
+// another step, what the timeline says of this one.
+func sentence(in *incident.Incident, event healing.Reason) string {
+	if event == healing.ReasonOpened || in.Reason == string(event) {
+		return in.Message
+	}
+	for _, e := range slices.Backward(in.Timeline) {
+		if e.Reason == string(event) {
+			return e.Message
+		}
+	}
+	return in.Message
 }
 
 func (h *Healing) capture(ctx context.Context, w *cluster.Workload, save healing.Save) incident.Incident {
