@@ -35,12 +35,12 @@ type Policy struct {
 	// Remedies per kind: the rungs of a ladder, in the order in which they are tried; a kind that is not named has
 	// DefaultLadder, an empty ladder is None.
 	Remedies map[incident.Kind][]incident.Remedy `json:"remedies,omitempty"`
-	// MaxMemoryPercent bounds ResizeMemory: of the limit in the template. Default 200.
+	// MaxMemoryPercent bounds ResizeMemory: of the limit in the template, as it was before Homeostat patched it. Default 200.
 	MaxMemoryPercent int32 `json:"maxMemoryPercent"`
 	// PatchTemplate makes ResizeMemory patch the template too, which starts a rollout. Default false: the patch is proposed.
 	PatchTemplate bool `json:"patchTemplate,omitempty"`
-	// MaxScaleOutPercent bounds ScaleOut: of the desired replicas at the incident's beginning. Default 200. An autoscaler's
-	// maximum holds too.
+	// MaxScaleOutPercent bounds ScaleOut: of the desired replicas before the incident's first one, and without an autoscaler before
+	// those of the incidents before it that nobody took back. Default 200. An autoscaler's maximum holds too.
 	MaxScaleOutPercent int32 `json:"maxScaleOutPercent"`
 	// Forecast says when growth of memory is a finding.
 	Forecast ForecastPolicy `json:"forecast"`
