@@ -264,9 +264,13 @@ func (h *Healing) capture(ctx context.Context, w *cluster.Workload, save healing
 func (h *Healing) charge(ctx context.Context, p healing.Policy, w *cluster.Workload, a healing.Action, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, WriteTimeout)
 	defer cancel()
-	err := h.surgeon.Charge(ctx, p, w.Ref, a.RemediationID, now)
-	if err == nil && h.limits.Budget.Actions > 0 {
+	var err error
+	// The cluster's first: several workloads race for it, and who loses must not have spent its own on nothing.
+	if h.limits.Budget.Actions > 0 {
 		err = h.surgeon.ChargeCluster(ctx, h.limits.Budget, a.RemediationID, now)
+	}
+	if err == nil {
+		err = h.surgeon.Charge(ctx, p, w.Ref, a.RemediationID, now)
 	}
 	if err != nil && !errors.Is(err, ErrBudget) && !errors.Is(err, ErrConflict) {
 		h.log.WarnContext(ctx, "budget not charged, so nothing is done", "workload", w.Ref.String(), "error", err)

@@ -174,7 +174,7 @@ func TestEvidenceThenBudgetThenIntentThenActionThenOutcome(t *testing.T) {
 	h := w.loop()
 	w.look(t, h, t0)
 	w.look(t, h, t0.Add(time.Second))
-	want := "capture, save Open, charge, charge cluster, save Acting, carry, save Verifying"
+	want := "capture, save Open, charge cluster, charge, save Acting, carry, save Verifying"
 	if diff := cmp.Diff(want, w.deeds()); diff != "" {
 		t.Errorf("order of deeds (-want +got):\n%s", diff)
 	}
@@ -207,6 +207,24 @@ func TestEachStepThatFailsEndsThePlan(t *testing.T) {
 				t.Errorf("carried out: %v, want %v (%s)", got, tt.carried, w.deeds())
 			}
 		})
+	}
+}
+
+// Workloads race for the budget of the cluster. One that loses waits, and goes on with a budget of its own that is whole.
+func TestTheLostRaceForTheClustersBudgetCostsTheWorkloadNothing(t *testing.T) {
+	t.Parallel()
+	w := hung(t0)
+	w.policy.BudgetActions = 1
+	h := w.loop()
+	w.look(t, h, t0)
+	w.fail["charge cluster"] = ErrBudget
+	w.look(t, h, t0.Add(time.Second))
+	if len(w.spent) != 0 || len(w.evicts) != 0 {
+		t.Fatalf("spent %v, evicted %v", w.spent, w.evicts)
+	}
+	w.look(t, h, t0.Add(2*time.Minute))
+	if w.evicts["uid-1"] != 1 {
+		t.Errorf("it is not carried out when the cluster's budget allows it: %s", w.deeds())
 	}
 }
 
