@@ -104,6 +104,8 @@ func TestWhy(t *testing.T) {
 	evicted.Remediations = []incident.Remediation{{Remedy: incident.RemedyRestart, Replica: "web-1", Outcome: incident.Succeeded}}
 	blocked := oom()
 	blocked.Remediations = []incident.Remediation{{Remedy: incident.RemedyRestart, Replica: "web-1", Outcome: incident.Blocked, Attempts: 3}}
+	failed := oom()
+	failed.Remediations = []incident.Remediation{{Remedy: incident.RemedyRestart, Replica: "web-1", Outcome: incident.Failed, Reason: "RemediationFailed", Attempts: 3}}
 	gone := &cluster.Replica{Name: "web-1", Disruption: "PreemptionByScheduler", DisruptionMessage: "default-scheduler: preempting to accommodate a higher priority pod"}
 	events := []cluster.Event{{Reason: "Killing", Message: "Stopping container app", First: now, Last: now}}
 	for _, tt := range []struct {
@@ -117,6 +119,8 @@ func TestWhy(t *testing.T) {
 		{"it never restarted", Why{Exists: true, Pod: &cluster.Replica{Containers: []cluster.Container{{Name: "app"}}}}, "pod web-1 has not restarted: it runs since it was created"},
 		{"we did it", Why{Incidents: []incident.Incident{evicted}}, "Homeostat evicted pod web-1 for incident web-oomkilled-1a2b: container app of web-1 was killed at its memory limit of 128Mi"},
 		{"we tried and were refused", Why{Exists: true, Pod: pod, Incidents: []incident.Incident{blocked}}, "container app of web-1 was restarted 2 times; the last life ended with exit code 137, reason OOMKilled"},
+		{"our call failed", Why{Incidents: []incident.Incident{failed}}, "pod web-1 is gone; the last that is known of it: container app of web-1 was killed at its memory limit of 128Mi"},
+		{"it was another pod of that name", Why{Exists: true, Pod: pod, Incidents: []incident.Incident{evicted}}, "container app of web-1 was restarted 2 times; the last life ended with exit code 137, reason OOMKilled"},
 		{"the scheduler did it", Why{Exists: true, Pod: gone}, "pod web-1 was preempted by the scheduler for a pod of higher priority: default-scheduler: preempting to accommodate a higher priority pod"},
 		{"gone with an event", Why{Events: events}, "pod web-1 is gone; its last event was Killing: Stopping container app"},
 		{"gone for good", Why{}, "pod web-1 does not exist, and nothing is known of it: no incident names it, and its events are gone (they are kept for an hour)"},

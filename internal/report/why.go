@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -71,8 +72,10 @@ func (y *Why) removed() string {
 	for i := range y.Incidents {
 		in := &y.Incidents[i]
 		for _, r := range in.Remediations {
-			carried := r.Outcome == incident.Done || r.Outcome == incident.Succeeded || r.Outcome == incident.Failed && r.Attempts > 0
-			if r.Replica != y.Replica.Name || !carried {
+			carried := r.Outcome == incident.Done || r.Outcome == incident.Succeeded ||
+				r.Outcome == incident.Failed && r.Reason == string(healing.ReasonNotHelped)
+			another := y.Pod != nil && r.ReplicaUID != y.Pod.UID || r.Remedy == incident.RemedyRestart && y.Pod != nil && !y.Pod.Deleting()
+			if r.Replica != y.Replica.Name || !carried || another {
 				continue
 			}
 			switch r.Remedy { //nolint:exhaustive // the others leave the replica where it is
