@@ -146,6 +146,9 @@ type ScaleChange struct {
 	// message is one plain sentence.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// id of the decision, such as d-846b76909f: the same in its Event, its line of the journal and of Loki, and its annotation.
+	// +optional
+	ID string `json:"id,omitempty"`
 }
 
 // MetricSource says which metric it is.

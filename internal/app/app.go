@@ -22,6 +22,7 @@ import (
 	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/journal"
+	"github.com/homeostat/homeostat/internal/notify"
 	"github.com/homeostat/homeostat/internal/telemetry"
 	"github.com/homeostat/homeostat/metrics"
 )
@@ -69,6 +70,10 @@ type App struct {
 	lead leadFunc
 	// stop ends the platform.
 	stop func(ctx context.Context) error
+	// push sends records to Loki until ctx is done.
+	push func(ctx context.Context) error
+	// notifier tells people of incidents; nil: nobody is told.
+	notifier *notify.Notifier
 	// leading is nil while this App does not act.
 	leading *lease
 }
@@ -80,13 +85,20 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	c := o.Config
 	a := &App{opts: o, log: o.Log, registry: prometheus.NewRegistry(), journal: journal.New(), leading: &lease{}}
+	a.push = func(context.Context) error { return nil }
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.telemetry = telemetry.New(a.registry, a.journal, c.Journal.Every, o.Version)
 
-	var err error
+	err := a.usePush()
+	if err != nil {
+		return nil, err
+	}
 	a.store, err = metrics.NewStore(metrics.Config{Span: c.Metrics.Window.D(), StaleAfter: c.Metrics.StaleAfter.D(), TrendStep: c.Metrics.TrendStep.D()})
 	if err != nil {
 		return nil, fmt.Errorf("configure metrics: %w", err)
+	}
+	if err = a.useAlerts(); err != nil {
+		return nil, err
 	}
 	if a.out, err = openJournal(c.Journal.Path, o.Stdout); err != nil {
 		return nil, err
@@ -116,12 +128,11 @@ func (a *App) Addr() string { return a.http.listener.Addr().String() }
 func (a *App) Run(ctx context.Context) error {
 	a.log.InfoContext(ctx, "homeostat starts", "version", a.opts.Version, "platform", string(a.opts.Config.Platform),
 		"identity", a.identity, "address", a.Addr())
-	// The journal outlives the loops, so that their last lines are written.
 	journalCtx, endJournal := context.WithCancel(context.WithoutCancel(ctx))
 	journalEnded := make(chan struct{})
 	go func() {
 		defer close(journalEnded)
-		a.journal.Run(journalCtx, a.out, a.log)
+		a.record(journalCtx)
 	}()
 
 	g, gctx := errgroup.WithContext(ctx)
@@ -151,11 +162,13 @@ func (a *App) act(ctx context.Context) {
 		a.leading.end()
 		a.telemetry.Leading(false)
 	}()
-	scaling := control.NewScaling(a.platform, a.platform, a.telemetry, a.log)
-	heal := control.NewHealing(a.platform, a.platform, a.platform, a.telemetry, limits(a.opts.Config.Healing), a.identity, a.log)
+	recorder, tell := a.recorder()
+	scaling := control.NewScaling(a.platform, a.platform, recorder, a.log)
+	heal := control.NewHealing(a.platform, a.platform, a.platform, recorder, limits(a.opts.Config.Healing), a.identity, a.log)
 	var g errgroup.Group
 	g.Go(func() error { scaling.Run(ctx, a.opts.Config.Scaling.Period.D()); return nil })
 	g.Go(func() error { heal.Run(ctx, a.opts.Config.Healing.Period.D(), a.wake); return nil })
+	g.Go(func() error { tell(ctx); return nil })
 	_ = g.Wait() // the loops return nothing
 }
 

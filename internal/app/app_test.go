@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // start runs an App on real processes and returns its address and a function that ends it and returns its error.
-func start(t *testing.T, journal string) (addr string, stop func() error) {
+func start(t *testing.T, journal string, change func(*config.Config)) (addr string, stop func() error) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -59,6 +59,9 @@ spec:
 	c.Platform, c.Listen = config.Local, "127.0.0.1:0"
 	c.LocalPlatform = config.LocalPlatform{File: file, StateDir: filepath.Join(dir, "state")}
 	c.Journal.Path = journal
+	if change != nil {
+		change(&c)
+	}
 	a, err := New(t.Context(), Options{Config: c, Version: "v1"})
 	if err != nil {
 		t.Fatal(err)
@@ -104,8 +107,8 @@ func within(t *testing.T, url, want string) {
 func TestTwoAppsRunSideBySideAndScaleRealProcesses(t *testing.T) {
 	t.Parallel()
 	journal := filepath.Join(t.TempDir(), "journal.jsonl")
-	one, stopOne := start(t, journal)
-	two, stopTwo := start(t, "")
+	one, stopOne := start(t, journal, nil)
+	two, stopTwo := start(t, "", nil)
 	for _, addr := range []string{one, two} {
 		within(t, addr+"/readyz", "ok")
 		// One replica is below the minimum of two: the first decision of all raises it.

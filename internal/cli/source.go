@@ -98,7 +98,7 @@ func describe(a *v1alpha1.Autoscaler) report.Autoscaler {
 		out.Decision = &rec
 	}
 	for _, c := range a.Status.LastChanges {
-		out.Changes = append(out.Changes, report.Change{At: c.Time.Time, From: c.From, To: c.To, Reason: c.Reason, Message: c.Message, Written: true})
+		out.Changes = append(out.Changes, report.Change{At: c.Time.Time, From: c.From, To: c.To, Reason: c.Reason, Message: c.Message, Written: true, ID: c.ID})
 	}
 	out.Conditions = record.Conditions(a.Status.Conditions)
 	return out
@@ -123,7 +123,7 @@ func (r inState) Autoscalers(context.Context, string) ([]report.Autoscaler, erro
 			one.Conditions = slices.Clone(a.Decision.Conditions)
 		}
 		for _, c := range a.Changes {
-			one.Changes = append(one.Changes, report.Change{At: c.At, From: c.From, To: c.To, Reason: string(c.Reason), Message: c.Message, Written: true})
+			one.Changes = append(one.Changes, report.Change{At: c.At, From: c.From, To: c.To, Reason: string(c.Reason), Message: c.Message, Written: true, ID: c.ID})
 		}
 		out = append(out, one)
 	}

@@ -66,6 +66,8 @@ type Change struct {
 	Message string     `json:"message"`
 	// Written is false for a change of mind of an autoscaler that only records: From and To are then two decided numbers.
 	Written bool `json:"written"`
+	// ID of the decision (cluster.DecisionID); empty where it did not differ from what the target asks for.
+	ID string `json:"id,omitempty"`
 }
 
 // Reason is one reason, and when it was given.
@@ -134,7 +136,10 @@ func (s *Store) Decided(a control.Autoscaler, obs hpa.Observation, before hpa.Hi
 // changed returns the change that the next entry made of the number: what was written, or a change of mind where nothing is written.
 func changed(last, next *Entry) (Change, bool) {
 	rec := &next.Decision
-	c := Change{At: rec.At, From: rec.Current, To: rec.Desired, Reason: rec.Reason, Message: rec.Message, Written: true}
+	c := Change{
+		At: rec.At, From: rec.Current, To: rec.Desired, Reason: rec.Reason, Message: rec.Message, Written: true,
+		ID: cluster.DecisionID(next.Ref, rec.At, rec.Current, rec.Desired),
+	}
 	if next.Mode == control.DryRun {
 		c.Written = false
 		if last.Decided() {

@@ -58,6 +58,8 @@ type Change struct {
 	Message string    `json:"message"`
 	// Written is false for a change of mind of an autoscaler that only records.
 	Written bool `json:"written"`
+	// ID of the decision; empty where it is not known.
+	ID string `json:"id,omitempty"`
 }
 
 // Of returns what the controller's memory has about one autoscaler.
@@ -74,7 +76,7 @@ func (a *Autoscaler) Take(e *decisions.Entry) {
 	a.Reasons, a.Policy, a.Observation, a.History, a.Health = e.Reasons, &e.Policy, &e.Observation, &e.History, e.Health
 	var changes []Change
 	for _, c := range e.Changes {
-		changes = append(changes, Change{At: c.At, From: c.From, To: c.To, Reason: string(c.Reason), Message: c.Message, Written: c.Written})
+		changes = append(changes, Change{At: c.At, From: c.From, To: c.To, Reason: string(c.Reason), Message: c.Message, Written: c.Written, ID: c.ID})
 	}
 	for _, c := range a.Changes {
 		// A status has times in microseconds.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/platform/kube/internal/apitest"
@@ -271,6 +272,11 @@ func TestReportWritesOnlyWhatChanged(t *testing.T) {
 		t.Errorf("conditions are %+v", s.Conditions)
 	}
 	until(t, "the event", func() bool { return slices.Equal(reasons(t, w), []string{"Autoscaler Scaled"}) })
+	id := cluster.DecisionID(a.Ref, at.Add(17*time.Second), 2, 4)
+	e := apitest.List[corev1.Event](t, w.Server, "events")[0]
+	if s.LastChanges[0].ID != id || e.Annotations[cluster.IDAnnotation] != id || !strings.Contains(e.Message, id) {
+		t.Errorf("id in the status %q, the event's annotation %q, its message %q; want %s", s.LastChanges[0].ID, e.Annotations[cluster.IDAnnotation], e.Message, id)
+	}
 
 	limited := recommendation(at.Add(18*time.Second), 4, 4, 90)
 	limited.Reason = hpa.ReasonTooManyReplicas

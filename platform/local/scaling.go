@@ -91,7 +91,10 @@ func (p *Platform) Report(ctx context.Context, a control.Autoscaler, rec hpa.Rec
 	case err != nil:
 		next.Error = err.Error()
 	case rec.Change() && a.Mode == control.Active:
-		change = &ScaleChange{At: rec.At, From: rec.Current, To: rec.Desired, Reason: rec.Reason, Message: rec.Message}
+		change = &ScaleChange{
+			At: rec.At, From: rec.Current, To: rec.Desired, Reason: rec.Reason, Message: rec.Message,
+			ID: cluster.DecisionID(a.Ref, rec.At, rec.Current, rec.Desired),
+		}
 	}
 	return p.store.report(ctx, next, change)
 }

@@ -49,6 +49,8 @@ type ScaleChange struct {
 	To      int32      `json:"to"`
 	Reason  hpa.Reason `json:"reason"`
 	Message string     `json:"message"`
+	// ID of the decision (cluster.DecisionID).
+	ID string `json:"id,omitempty"`
 }
 
 // State is what a state folder held when it was read. It is safe for concurrent use, and does not change.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
 )
 
 // Decision returns the recommendation as an Autoscaler's status keeps it. Its conditions are not in it; SetConditions
@@ -81,10 +82,11 @@ func ReplicasSummary(current, desired int32) string {
 	return s
 }
 
-// AddChange returns the changes with the recommendation's in front, at most v1alpha1.MaxLastChanges.
-func AddChange(changes []v1alpha1.ScaleChange, rec *hpa.Recommendation) []v1alpha1.ScaleChange {
+// AddChange returns the changes with the autoscaler's recommendation in front, at most v1alpha1.MaxLastChanges.
+func AddChange(changes []v1alpha1.ScaleChange, autoscaler cluster.Ref, rec *hpa.Recommendation) []v1alpha1.ScaleChange {
 	first := v1alpha1.ScaleChange{
 		Time: micro(rec.At), From: rec.Current, To: rec.Desired, Reason: string(rec.Reason), Message: rec.Message,
+		ID: cluster.DecisionID(autoscaler, rec.At, rec.Current, rec.Desired),
 	}
 	out := append(make([]v1alpha1.ScaleChange, 0, len(changes)+1), first)
 	out = append(out, changes...)

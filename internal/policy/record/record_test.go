@@ -399,16 +399,20 @@ func TestCurrentMetricsAreThoseOfAnHPA(t *testing.T) {
 func TestTheLastChangesAreBounded(t *testing.T) {
 	t.Parallel()
 	var changes []v1alpha1.ScaleChange
+	autoscaler := cluster.Ref{Kind: "Autoscaler", Namespace: "shop", Name: "web"}
 	start := time.Unix(1767225600, 0).UTC()
 	for i := range 12 {
-		changes = AddChange(changes, &hpa.Recommendation{
+		changes = AddChange(changes, autoscaler, &hpa.Recommendation{
 			At: start.Add(time.Duration(i) * time.Second), Current: 2, Desired: 4, Reason: hpa.ReasonScaleUpLimit, Message: "slowly",
 		})
 	}
 	if len(changes) != v1alpha1.MaxLastChanges {
 		t.Fatalf("%d changes, want %d", len(changes), v1alpha1.MaxLastChanges)
 	}
-	want := v1alpha1.ScaleChange{Time: metav1.NewMicroTime(start.Add(11 * time.Second)), From: 2, To: 4, Reason: "ScaleUpLimit", Message: "slowly"}
+	want := v1alpha1.ScaleChange{
+		Time: metav1.NewMicroTime(start.Add(11 * time.Second)), From: 2, To: 4, Reason: "ScaleUpLimit", Message: "slowly",
+		ID: cluster.DecisionID(autoscaler, start.Add(11*time.Second), 2, 4),
+	}
 	if diff := cmp.Diff(want, changes[0]); diff != "" {
 		t.Errorf("the newest, -want +got:\n%s", diff)
 	}

@@ -19,16 +19,25 @@ const maxEventMessage = 1024
 // Announce emits an event about the incident on the object that the workload is (its kind and name, which for the runs
 // of a CronJob are not those of the incident's workload) and on the incident itself. It does not block.
 func (w *Writer) Announce(in *incident.Incident, workload cluster.Ref, uid string, reason healing.Reason, message string) {
-	kind := eventType(reason)
-	message = shorten(message)
+	kind, id := eventType(reason), cluster.IncidentID(in.Namespace, in.Name)
 	if version := apiVersionOf(workload.Kind); version != "" {
-		w.events.Event(&corev1.ObjectReference{
+		w.emit(&corev1.ObjectReference{
 			APIVersion: version, Kind: workload.Kind, Namespace: workload.Namespace, Name: workload.Name, UID: types.UID(workload.UID),
-		}, kind, string(reason), shorten(message+" (incident "+in.Name+")"))
+		}, id, kind, string(reason), shorten(message)+" (incident "+in.Name+")")
 	}
-	w.events.Event(&corev1.ObjectReference{
+	w.emit(&corev1.ObjectReference{
 		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindIncident, Namespace: in.Namespace, Name: in.Name, UID: types.UID(uid),
-	}, kind, string(reason), message)
+	}, id, kind, string(reason), message)
+}
+
+// emit hands the event over, with the id of the decision or incident that it tells of as its annotation; empty: it has none. Events that say the same
+// of the same object are one with a count, and then the annotation is the first one's.
+func (w *Writer) emit(of *corev1.ObjectReference, id, kind, reason, message string) {
+	var annotations map[string]string
+	if id != "" {
+		annotations = map[string]string{cluster.IDAnnotation: id}
+	}
+	w.events.AnnotatedEventf(of, annotations, kind, reason, "%s", shorten(message))
 }
 
 // eventType is Normal for what went as intended and Warning for everything else.

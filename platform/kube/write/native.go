@@ -52,7 +52,7 @@ func (w *Writer) ReportNative(ctx context.Context, shown *view.NativeHPA, o Outc
 	}
 	next := nativeStatus(known, shown.Generation, &o)
 	if o.scaled() {
-		w.SayNative(shown, corev1.EventTypeNormal, eventRescaled, fmt.Sprintf("New size: %d; reason: %s", o.Recommendation.Desired, o.Recommendation.Message))
+		w.emit(referenceNative(shown), o.id(), corev1.EventTypeNormal, eventRescaled, fmt.Sprintf("New size: %d; reason: %s", o.Recommendation.Desired, o.Recommendation.Message))
 	}
 	differs, minor := nativeDiffers(known, next)
 	soon := o.Recommendation.At.Sub(last.at) < minorEvery
@@ -80,10 +80,14 @@ func (w *Writer) ForgetNative(namespace, name string) {
 
 // SayNative emits an event about a HorizontalPodAutoscaler.
 func (w *Writer) SayNative(n *view.NativeHPA, kind, reason, message string) {
-	w.events.Event(&corev1.ObjectReference{
+	w.emit(referenceNative(n), "", kind, reason, message)
+}
+
+func referenceNative(n *view.NativeHPA) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
 		APIVersion: "autoscaling/v2", Kind: "HorizontalPodAutoscaler", Namespace: n.Namespace, Name: n.Name, UID: types.UID(n.UID),
 		ResourceVersion: n.Version,
-	}, kind, reason, shorten(message))
+	}
 }
 
 // patchNative replaces the status and nothing else: labels and annotations belong to others. It returns the new version.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/policy/record"
 	"github.com/homeostat/homeostat/platform/kube/internal/lag"
@@ -70,6 +71,11 @@ func (o *Outcome) scaled() bool {
 	return o.Err == nil && o.decided() && o.Recommendation.Change() && o.Autoscaler.Mode == control.Active
 }
 
+// id names the decision; empty where it changes nothing.
+func (o *Outcome) id() string {
+	return cluster.DecisionID(o.Autoscaler.Ref, o.Recommendation.At, o.Recommendation.Current, o.Recommendation.Desired)
+}
+
 // decided reports whether a number was decided at all.
 func (o *Outcome) decided() bool {
 	return o.Autoscaler.Invalid == "" && o.Autoscaler.Mode != control.Paused &&
@@ -88,8 +94,8 @@ func (w *Writer) Report(ctx context.Context, cached *v1alpha1.Autoscaler, o Outc
 		known = own
 	}
 	if o.scaled() {
-		w.say(cached, corev1.EventTypeNormal, eventScaled, fmt.Sprintf("scaled %s from %d to %d: %s",
-			o.Autoscaler.Target, o.Recommendation.Current, o.Recommendation.Desired, o.Recommendation.Message))
+		w.emit(reference(cached), o.id(), corev1.EventTypeNormal, eventScaled, fmt.Sprintf("scaled %s from %d to %d: %s (decision %s)",
+			o.Autoscaler.Target, o.Recommendation.Current, o.Recommendation.Desired, o.Recommendation.Message, o.id()))
 	}
 	next := statusAfter(&known.Status, &o)
 	if !w.writes(&last, &known.Status, next, &o) {
@@ -232,7 +238,7 @@ func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.Autoscale
 		at := metav1.NewTime(rec.At)
 		next.LastScaleTime = &at
 		if len(old.LastChanges) == 0 || !old.LastChanges[0].Time.Time.Equal(next.LastDecision.Time.Time) {
-			next.LastChanges = record.AddChange(old.LastChanges, rec)
+			next.LastChanges = record.AddChange(old.LastChanges, a.Ref, rec)
 		}
 		meta.SetStatusCondition(&next.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionAbleToScale, Status: metav1.ConditionTrue, Reason: reasonRescaled,
@@ -354,8 +360,12 @@ func (w *Writer) sayNoMetrics(key string, a *v1alpha1.Autoscaler, next *v1alpha1
 }
 
 func (w *Writer) say(a *v1alpha1.Autoscaler, kind, reason, message string) {
-	w.events.Event(&corev1.ObjectReference{
+	w.emit(reference(a), "", kind, reason, message)
+}
+
+func reference(a *v1alpha1.Autoscaler) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
 		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindAutoscaler, Namespace: a.Namespace, Name: a.Name, UID: a.UID,
 		ResourceVersion: a.ResourceVersion,
-	}, kind, reason, shorten(message))
+	}
 }
