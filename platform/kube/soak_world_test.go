@@ -42,6 +42,7 @@ type soak struct {
 	mu       sync.Mutex
 	touched  map[string]bool // "resource namespace/name" that the healing wrote
 	told     int             // events that it sent
+	written  int             // requests of it that change something, events and all
 	deaths   int
 	replaced int // pods, nodes, workloads and namespaces
 }
