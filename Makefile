@@ -12,6 +12,9 @@ LAB := bin/lab
 # The end-to-end tests run where a lab can run. E2E=required fails where it cannot, E2E=off leaves them out.
 E2E ?= auto
 
+# The rules in alerts/ are tested by promtool, amtool and Alertmanager. PROMTOOL=required fails where they are not installed.
+export PROMTOOL ?= auto
+
 ##@ Build
 
 .PHONY: build
@@ -69,6 +72,10 @@ HISTORIES ?= 100000
 .PHONY: model
 model: ## the healing engine against random histories; HISTORIES=100000
 	GOGC=300 go test ./healing -count=1 -timeout 60m -run 'TestModel$$' -v -histories=$(HISTORIES) | tail -n 20
+
+.PHONY: rules
+rules: ## the alert rules alone: promtool's unit tests, their runbooks, and one page for each root in a real Alertmanager
+	go test -count=1 -v ./internal/telemetry/generate
 
 # The real controller of Kubernetes beside ours; the first build of it takes some minutes.
 SYNCS ?= 200000

@@ -113,7 +113,8 @@ func (w *world) Decided(a Autoscaler, _ hpa.Observation, _ hpa.History, rec hpa.
 func (w *world) Incident(incident.Incident)                      {}
 func (w *world) Acted(healing.Action, healing.Result, time.Time) {}
 func (w *world) Healed(v HealingView)                            { w.mu.Lock(); w.view = v; w.mu.Unlock() }
-func (w *world) Turned(_ string, _ time.Duration, _ error)       { w.mu.Lock(); w.turns++; w.mu.Unlock() }
+
+func (w *world) Turned(_ string, _ time.Duration, _ error) { w.mu.Lock(); w.turns++; w.mu.Unlock() }
 
 func (w *world) loop() *Scaling { return NewScaling(w, w, w, slog.New(slog.DiscardHandler)) }
 

@@ -85,7 +85,7 @@ func (r *recording) healingSeries(names ...string) []string {
 	return all
 }
 
-func (r *recording) want(what string, names string, want ...string) {
+func (r *recording) want(what, names string, want ...string) {
 	r.t.Helper()
 	if diff := cmp.Diff(want, r.healingSeries(strings.Fields(names)...)); diff != "" {
 		r.t.Errorf("%s (-want +got):\n%s", what, diff)

@@ -1,6 +1,10 @@
 package telemetry
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // MaxSeries is how many series about workloads each metric of an incident, a forecast or a budget has at most. What is left out is counted in
 // homeostat_telemetry_series_cut.
@@ -67,7 +71,7 @@ func healingMetrics() []Metric {
 	in := Label{"namespace", boundNamespaces}
 	workload := []Label{{"workload_kind", boundOwners}, {"workload", boundWorkload}}
 	incident := append([]Label{in, kind}, workload...)
-	with := func(list []Label, more ...Label) []Label { return append(list[:len(list):len(list)], more...) }
+	with := func(list []Label, more ...Label) []Label { return append(slices.Clip(list), more...) }
 	metric := func(name string, of Type, unit, help string, labels ...Label) Metric {
 		return Metric{Name: "homeostat_healing_" + name, Type: of, Part: Healing, Unit: unit, Help: help, Labels: labels}
 	}

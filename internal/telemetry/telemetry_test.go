@@ -150,7 +150,7 @@ func TestNoNameOrLabelOfTheContractIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range strings.Fields(string(text)) {
+	for want := range strings.FieldsSeq(string(text)) {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is gone", want)
 		}
