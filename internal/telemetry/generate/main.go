@@ -24,7 +24,7 @@ func main() {
 	flag.Parse()
 	if err := run(*root, os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "generate:", err) // nobody is left to tell
-		os.Exit(1) //nolint:forbidigo // this is a command
+		os.Exit(1)                                       //nolint:forbidigo // this is a command
 	}
 }
 
