@@ -49,7 +49,7 @@ func (s *ward) start(t *testing.T) {
 				v := list.DeepCopy()
 				v.Items = nil
 				for _, e := range list.Items {
-					if r.URL.Query().Get("fieldSelector") == "involvedObject.kind="+e.InvolvedObject.Kind+",involvedObject.name="+e.InvolvedObject.Name {
+					if s := r.URL.Query().Get("fieldSelector"); s == "" || s == "involvedObject.kind="+e.InvolvedObject.Kind+",involvedObject.name="+e.InvolvedObject.Name {
 						v.Items = append(v.Items, e)
 					}
 				}
@@ -73,7 +73,7 @@ func (s *ward) start(t *testing.T) {
 	serve("/apis/homeostat.dev/v1alpha1/namespaces/demo/incidents", incidents)
 	autoscaler := v1alpha1.Autoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web"}}
 	autoscaler.Spec.ScaleTargetRef.Kind, autoscaler.Spec.ScaleTargetRef.Name = "Deployment", "web"
-	autoscaler.Status.LastChanges = []v1alpha1.ScaleChange{{Time: metav1.NewMicroTime(s.began.Add(time.Minute)), From: 2, To: 4, Reason: "CPU", Message: "cpu is at 81 %"}}
+	autoscaler.Status.LastChanges = []v1alpha1.ScaleChange{{Time: metav1.NewMicroTime(s.began.Add(time.Minute)), From: 2, To: 4, Reason: "CPU", Message: "cpu is at 81 %", ID: "d-846b76909f"}}
 	serve("/apis/homeostat.dev/v1alpha1/namespaces/demo/autoscalers", &v1alpha1.AutoscalerList{Items: []v1alpha1.Autoscaler{autoscaler}})
 	set := func(name, revision, image string, age time.Duration) appsv1.ReplicaSet {
 		r := appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
@@ -91,11 +91,15 @@ func (s *ward) start(t *testing.T) {
 	event := func(kind, name, reason, message string, age time.Duration) corev1.Event {
 		return corev1.Event{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: reason}, Reason: reason, Message: message,
-			InvolvedObject: corev1.ObjectReference{Kind: kind, Name: name}, FirstTimestamp: at(age), LastTimestamp: at(age), Count: 1,
+			InvolvedObject: corev1.ObjectReference{Kind: kind, Namespace: "demo", Name: name}, FirstTimestamp: at(age), LastTimestamp: at(age), Count: 1,
 		}
 	}
+	scaled := event("Autoscaler", "web", "Scaled", "scaled demo/deployment/web from 2 to 4 (decision d-846b76909f)", 61*time.Second)
+	scaled.Annotations = map[string]string{cluster.IDAnnotation: "d-846b76909f"}
+	opened := event("Incident", "web-oomkilled-1", "IncidentOpened", "killed at its limit, says the event", 121*time.Second)
+	opened.Annotations = map[string]string{cluster.IDAnnotation: "demo/web-oomkilled-1"}
 	serve("/api/v1/namespaces/demo/events", &corev1.EventList{Items: []corev1.Event{
-		event("Deployment", "web", "ScalingReplicaSet", "Scaled up", 91*time.Second), event("Pod", "web-0", "Killing", "Stopping container app", 3*time.Minute),
+		scaled, opened, event("Deployment", "web", "ScalingReplicaSet", "Scaled up", 91*time.Second), event("Pod", "web-0", "Killing", "Stopping container app", 3*time.Minute),
 	}})
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web-1", UID: "u1", CreationTimestamp: at(0)}}
 	pod.Spec.Containers = []corev1.Container{{Name: "app", Image: "web:1.5"}}

@@ -23,22 +23,32 @@ type timelineOut struct {
 
 func newTimeline() *cobra.Command {
 	var f sourceFlags
+	var c chainFlags
 	var since time.Duration
 	cmd := &cobra.Command{
-		Use:   "timeline deploy/NAME | sts/NAME | ds/NAME | job/NAME | pod/NAME",
+		Use:   "timeline deploy/NAME | sts/NAME | ds/NAME | job/NAME | pod/NAME | --id ID",
 		Short: "Show scalings, rollouts, incidents and events of a workload in one list",
 		Long: "Show scalings, rollouts, incidents with what was done about them, and events of one workload in one list, the oldest first.\n" +
 			"Incidents are kept as long as the controller's configuration says, events by the cluster for an hour, rollouts as long as the\n" +
-			"owner keeps the revision.",
-		Example: "  homeostat timeline deploy/web -n demo\n  homeostat timeline sts/db --since 2h -o json",
-		Args:    cobra.ArbitraryArgs,
+			"owner keeps the revision.\n\n" +
+			"With --id, show one decision or incident through all that tells of it: the change in the status or the incident, the events, the\n" +
+			"lines of a journal and those in Loki.",
+		Example: "  homeostat timeline deploy/web -n demo\n  homeostat timeline sts/db --since 2h -o json\n" +
+			"  homeostat timeline --id d-846b76909f --journal journal.jsonl\n  homeostat timeline --id demo/web-oomkilled-5f1c --loki http://127.0.0.1:3100",
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if since < 0 {
+				return usagef("--since %s is not allowed: must not be negative", since)
+			}
+			if err := c.check(args); err != nil {
+				return err
+			}
+			if c.id != "" {
+				return showChain(cmd, &c, &f, since)
+			}
 			ref, err := workloadArg("timeline", args, "deploy/NAME", "sts/NAME", "ds/NAME", "job/NAME", "pod/NAME", "service/NAME")
 			if err != nil {
 				return err
-			}
-			if since < 0 {
-				return usagef("--since %s is not allowed: must not be negative", since)
 			}
 			r, ref, err := f.one("timeline", ref)
 			if err != nil {
@@ -55,6 +65,7 @@ func newTimeline() *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	c.add(cmd)
 	cmd.Flags().DurationVar(&since, "since", 0, "only what is not older, such as 2h; default: all that is known")
 	return cmd
 }

@@ -18,12 +18,14 @@ const (
 	MomentScaling  = "scaling"
 	MomentRollout  = "rollout"
 	MomentEvent    = "event"
+	MomentJournal  = "journal" // a line of it, in a chain
+	MomentLoki     = "loki"    // a line in it, in a chain
 )
 
 // Moment is one line of a timeline.
 type Moment struct {
 	At time.Time `json:"at"`
-	// Kind is incident, remedy, scaling, rollout or event.
+	// Kind is incident, remedy, scaling, rollout or event; in a chain also journal or loki.
 	Kind string `json:"kind"`
 	// Reason in one word; Message one sentence.
 	Reason  string `json:"reason"`
@@ -76,12 +78,26 @@ func Order(list []Moment) []Moment {
 func Timeline(w io.Writer, of cluster.Ref, list []Moment, notes []string, now time.Time) error {
 	p := &printer{w: w, loc: now.Location()}
 	p.line("Timeline of %s", of)
+	p.moments(list, notes, "Nothing is known: no scaling, no rollout, no incident, no event.")
+	return p.err
+}
+
+// Chain prints what tells of one decision or incident, the oldest first.
+func Chain(w io.Writer, id string, list []Moment, notes []string, now time.Time) error {
+	p := &printer{w: w, loc: now.Location()}
+	p.line("Chain of %s", id)
+	p.moments(list, notes, "Nothing is known of it: a status keeps ten changes, events are kept for an hour, incidents as the configuration says.")
+	return p.err
+}
+
+// moments prints notes and the list, day by day; none is said where there is nothing.
+func (p *printer) moments(list []Moment, notes []string, none string) {
 	for _, n := range notes {
 		p.paragraph("  note: ", n)
 	}
 	if len(list) == 0 {
-		p.line("\nNothing is known: no scaling, no rollout, no incident, no event.")
-		return p.err
+		p.line("\n%s", none)
+		return
 	}
 	day := ""
 	rows := [][]string{}
@@ -102,5 +118,4 @@ func Timeline(w io.Writer, of cluster.Ref, list []Moment, notes []string, now ti
 		rows = append(rows, []string{p.clock(m.At), m.Kind, m.Reason, message})
 	}
 	flush()
-	return p.err
 }
