@@ -19,6 +19,7 @@ import (
 
 	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/healing/survey"
+	"github.com/homeostat/homeostat/internal/annotate"
 	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/journal"
@@ -74,6 +75,8 @@ type App struct {
 	push func(ctx context.Context) error
 	// notifier tells people of incidents; nil: nobody is told.
 	notifier *notify.Notifier
+	// annotations are written into Grafana; nil: none are.
+	annotations *annotate.Annotations
 	// leading is nil while this App does not act.
 	leading *lease
 }
@@ -97,7 +100,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure metrics: %w", err)
 	}
-	if err = a.useAlerts(); err != nil {
+	if err = errors.Join(a.useAlerts(), a.useAnnotations()); err != nil {
 		return nil, err
 	}
 	if a.out, err = openJournal(c.Journal.Path, o.Stdout); err != nil {
@@ -163,6 +166,7 @@ func (a *App) act(ctx context.Context) {
 		a.telemetry.Leading(false)
 	}()
 	recorder, tell := a.recorder()
+	recorder = a.annotated(recorder)
 	scaling := control.NewScaling(a.platform, a.platform, recorder, a.log)
 	heal := control.NewHealing(a.platform, a.platform, a.platform, recorder, limits(a.opts.Config.Healing), a.identity, a.log)
 	var g errgroup.Group

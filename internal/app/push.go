@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/homeostat/homeostat/internal/lokipush"
 )
@@ -26,15 +27,18 @@ func (a *App) usePush() error {
 	return nil
 }
 
-// record writes the journal and pushes records until ctx is done and what waits is written. It outlives the loops, so that their last lines are.
+// record writes the journal, pushes records and writes annotations until ctx is done and what waits is written. It outlives the loops, so that their
+// last lines are.
 func (a *App) record(ctx context.Context) {
-	pushed := make(chan struct{})
-	go func() {
-		defer close(pushed)
+	var beside sync.WaitGroup
+	beside.Go(func() {
 		if err := a.push(ctx); err != nil {
 			a.log.ErrorContext(ctx, "records are not pushed", "error", err)
 		}
-	}()
+	})
+	if a.annotations != nil {
+		beside.Go(func() { a.annotations.Run(ctx) })
+	}
 	a.journal.Run(ctx, a.out, a.log)
-	<-pushed
+	beside.Wait()
 }

@@ -63,6 +63,7 @@ type Config struct {
 	Healing        Healing        `yaml:"healing"`
 	Logs           Logs           `yaml:"logs"`
 	Alerts         Alerts         `yaml:"alerts"`
+	Grafana        Grafana        `yaml:"grafana"`
 	Journal        Journal        `yaml:"journal"`
 	LocalPlatform  LocalPlatform  `yaml:"local"`
 }

@@ -54,6 +54,7 @@ func (c *Config) Validate() error {
 	between("scaling.period", c.Scaling.Period, 200*time.Millisecond, time.Minute)
 	c.Healing.validate(check, between, oneOf)
 	c.Logs.validate(check, between)
+	c.Grafana.validate(check)
 	if err := c.Alerts.validate(check); err != nil {
 		errs = append(errs, err)
 	}
