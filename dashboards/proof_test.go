@@ -2,8 +2,10 @@ package dashboards
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,19 +13,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/homeostat/homeostat/dashboards/grafana"
-	"github.com/homeostat/homeostat/internal/journal"
+	"github.com/homeostat/homeostat/internal/lokipush"
 )
 
 // TestEveryPrometheusQueryReturnsData plays a story to a real Prometheus and runs every query of panels, annotations and variables
 // against it: where all is chosen, and where one of each is.
 func TestEveryPrometheusQueryReturnsData(t *testing.T) {
 	t.Parallel()
-	s := play(t, &bytes.Buffer{})
+	s := play(t, nil)
 	pages := httptest.NewServer(s.pages())
 	t.Cleanup(pages.Close)
 	p := startPrometheus(t, strings.TrimPrefix(pages.URL, "http://"))
@@ -110,31 +111,30 @@ func TestEveryLokiQueryReturnsLines(t *testing.T) {
 
 func pushStory(t *testing.T, loki string) {
 	t.Helper()
-	var told safeBuffer
-	s := play(t, &told)
+	pusher, err := lokipush.New(lokipush.Options{URL: loki, Wait: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- pusher.Run(ctx) }()
+	s := play(t, pusher.Write)
 	for range 3 {
 		s.next(time.Now())
 	}
-	waitFor(t, func() bool { return strings.Count(told.String(), "\n") >= 12 })
-	for line := range strings.Lines(told.String()) {
-		var r journal.Record
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatal(err)
-		}
-		push(t, loki, map[string]string{"app": "homeostat", "kind": string(r.Kind), "namespace": r.Subject.Namespace},
-			map[string]string{"id": r.ID, "subject": r.Subject.String(), "reason": r.Reason}, strings.TrimSpace(line))
+	waitFor(t, func() bool { return len(lines(t, loki, `{app="homeostat"}`)) == 12 }) // a decision, two incidents and an action, three times
+	end()
+	if err := <-ended; err != nil || pusher.Dropped() > 0 {
+		t.Fatalf("%d records were dropped, and %v", pusher.Dropped(), err)
 	}
-	push(t, loki, map[string]string{"namespace": "shop", "pod": "web-6d4cf56db6-x7k2p", "container": "app"}, nil, "cache grows: 200 MiB")
-	push(t, loki, map[string]string{"namespace": "homeostat-system", "pod": "homeostat-5c9f7d8b6c-r2n8v", "container": "homeostat"}, nil,
+	push(t, loki, map[string]string{"namespace": "shop", "pod": "web-6d4cf56db6-x7k2p", "container": "app"}, "cache grows: 200 MiB")
+	push(t, loki, map[string]string{"namespace": "homeostat-system", "pod": "homeostat-5c9f7d8b6c-r2n8v", "container": "homeostat"},
 		`{"time":"2026-01-01T00:00:00Z","level":"WARN","msg":"node cannot be scraped","error":"no route"}`)
 }
 
-func push(t *testing.T, loki string, labels, metadata map[string]string, line string) {
+func push(t *testing.T, loki string, labels map[string]string, line string) {
 	t.Helper()
-	value := []any{strconv.FormatInt(time.Now().UnixNano(), 10), line}
-	if metadata != nil {
-		value = append(value, metadata)
-	}
+	value := []string{strconv.FormatInt(time.Now().UnixNano(), 10), line}
 	body, err := json.Marshal(map[string]any{"streams": []any{map[string]any{"stream": labels, "values": []any{value}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -208,22 +208,4 @@ func waitFor(t *testing.T, ok func() bool) {
 		}
 	}
 	t.Fatal("it did not come within a minute")
-}
-
-// safeBuffer can be read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -36,17 +36,20 @@ type story struct {
 	step int
 }
 
-// play begins a story. Its journal goes to lines.
-func play(t *testing.T, lines io.Writer) *story {
+// play begins a story. The records of its journal go to also, which may be nil.
+func play(t *testing.T, also func(journal.Record)) *story {
 	t.Helper()
 	s := &story{registry: prometheus.NewRegistry(), began: time.Now()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	j := journal.New()
+	if also != nil {
+		j.Also(also)
+	}
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		j.Run(ctx, lines, slog.New(slog.DiscardHandler))
+		j.Run(ctx, io.Discard, slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() { end(); <-ended })
 	s.telemetry = telemetry.New(s.registry, j, 1, "v0.0.0-test")
