@@ -63,7 +63,7 @@ func (q *proposal) fitQuarantine() {
 
 func (q *proposal) fitRestartWorkload() {
 	switch w := q.in.Workload; {
-	case w.Desired <= 1:
+	case w.Desired <= 1 && !w.SurgesFirst:
 		q.misfit = "it has one replica, which would be away meanwhile"
 	case w.Paused:
 		q.misfit = "its rollout is paused"

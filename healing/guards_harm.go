@@ -18,10 +18,11 @@ func (q *proposal) rolls() bool {
 }
 
 // minHealthy asks for enough ready replicas beside the victim. A victim that is not ready serves nobody, so restarting it
-// lowers nothing: its own place is not held against it. A rolling restart takes away a ready one at a time.
+// lowers nothing: its own place is not held against it. A rolling restart takes away a ready one at a time, or none where the
+// rollout surges first.
 func minHealthy(q *proposal) (string, bool) {
 	w, percent := q.in.Workload, q.in.Policy.MinHealthyPercent
-	if percent <= 0 || !q.takesAway() && !q.rolls() {
+	if percent <= 0 || !q.takesAway() && (!q.rolls() || w.SurgesFirst) {
 		return "", false
 	}
 	if w.Desired <= 1 {
@@ -39,9 +40,9 @@ func minHealthy(q *proposal) (string, bool) {
 
 // wouldBreakPDB asks the PodDisruptionBudgets before the API server does: for an eviction because the view knows the answer, for
 // a quarantine and a rolling restart because nobody else would ask. A replica that is not ready may be evicted while enough
-// others are healthy.
+// others are healthy. A rollout that surges first takes none away.
 func wouldBreakPDB(q *proposal) (string, bool) {
-	if !q.takesAway() && !q.rolls() {
+	if !q.takesAway() && (!q.rolls() || q.in.Workload.SurgesFirst) {
 		return "", false
 	}
 	budgets := q.in.Workload.Budgets

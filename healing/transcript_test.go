@@ -327,6 +327,8 @@ func (s *story) setWorkload(o map[string]string) {
 			w.Revision = v
 		case "resizable":
 			w.Resizable = v == "true"
+		case "surge":
+			w.SurgesFirst = v == "true"
 		case "paused":
 			w.Paused = v == "true"
 		case "profile":

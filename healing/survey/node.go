@@ -23,7 +23,7 @@ func (l *look) findDownNodes() []cluster.Node {
 	}
 	var out []cluster.Node
 	for _, n := range l.Snapshot.Nodes {
-		if n.Ready != "True" {
+		if n.Ready != "True" && !l.joining(&n) {
 			out = append(out, n)
 		}
 	}
@@ -39,6 +39,14 @@ func (l *look) findDownNodes() []cluster.Node {
 	}
 	slices.SortFunc(out, func(a, b cluster.Node) int { return cmp.Compare(a.Name, b.Name) })
 	return out
+}
+
+// joinWithin is how long a node that joins may take until it is ready; the kubelet needs its network and its first status.
+const joinWithin = 2 * time.Minute
+
+// joining reports whether the node is so young that it need not be ready yet.
+func (l *look) joining(n *cluster.Node) bool {
+	return !n.CreatedAt.IsZero() && l.now.Sub(n.CreatedAt) < joinWithin
 }
 
 // holds reports whether the replica still counts on its node: one that has ended does not.

@@ -92,7 +92,7 @@ func (l *look) stormCause(age time.Duration) string {
 		return fmt.Sprintf("%d nodes are not ready at once", n)
 	}
 	failing := int32(len(l.failing(age))) //nolint:gosec // workloads are no billions
-	watched := int32(len(l.Watched))   //nolint:gosec // workloads are no billions
+	watched := int32(len(l.Watched))      //nolint:gosec // workloads are no billions
 	if l.Breaker.SharePercent > 0 && failing >= max(l.Breaker.AtLeast, 1) && int64(failing)*100 > int64(l.Breaker.SharePercent)*int64(watched) {
 		return fmt.Sprintf("%d of %d watched workloads began to fail within %s", failing, watched, l.Breaker.Within)
 	}
@@ -122,7 +122,7 @@ func (l *look) failing(atLeast time.Duration) map[string]*incident.Incident {
 	for i := range l.Incidents {
 		one := &l.Incidents[i]
 		age := l.now.Sub(one.OpenedAt)
-		if one.Root != "" || one.Kind.Notice() || one.Kind.Forecast() || one.Kind == incident.Storm || one.Workload.Kind == KindNode || age > l.Breaker.Within || age < atLeast {
+		if one.Root != "" || one.Kind.Notice() || one.Kind.Forecast() || !ownFailure(one.Kind) || one.Kind == incident.Storm || one.Workload.Kind == KindNode || age > l.Breaker.Within || age < atLeast {
 			continue
 		}
 		out[one.Workload.String()] = one
@@ -137,6 +137,12 @@ func (l *look) failing(atLeast time.Duration) map[string]*incident.Incident {
 		}
 	}
 	return out
+}
+
+// ownFailure reports whether the kind says that the workload itself fails: an autoscaler without metrics and a job that gave up do
+// not take anything down, and a metrics server that is away makes every autoscaler blind at once.
+func ownFailure(k incident.Kind) bool {
+	return k != incident.AutoscalerBlind && k != incident.JobFailed
 }
 
 func (l *look) openStorm(cause string) incident.Incident {

@@ -161,6 +161,30 @@ func TestANodeThatIsGoneIsDown(t *testing.T) {
 	c.want()
 }
 
+// A node that joins is not ready for a while, and the pods of a DaemonSet are on it at once.
+func TestANodeThatJoinsIsNotDown(t *testing.T) {
+	c := newCity(t, 1)
+	n := c.snap.Nodes["n1"]
+	n.Ready, n.CreatedAt, n.Since = "False", c.now, c.now
+	c.snap.Nodes["n1"] = n
+	c.survey()
+	c.want()
+	c.wait(joinWithin)
+	c.survey()
+	c.want("NodeNotReady on n1: 1 members")
+}
+
+// A metrics server that is away makes every autoscaler blind at once, and takes nothing down.
+func TestBlindAutoscalersAreNoStorm(t *testing.T) {
+	c := newCity(t, 5)
+	for i := range 5 {
+		c.fails("w"+strconv.Itoa(i), incident.AutoscalerBlind)
+	}
+	if s := c.survey(); s.breaker != "" {
+		t.Errorf("the breaker says %q", s.breaker)
+	}
+}
+
 func TestAnEmptyNodeOrAnOldViewOpensNothing(t *testing.T) {
 	c := newCity(t, 1)
 	c.node("n3", "False") // nothing is on it

@@ -76,6 +76,9 @@ type Workload struct {
 	Revisions []Revision `json:"revisions,omitempty"`
 	// Paused is true while the owner's rollout is paused.
 	Paused bool `json:"paused,omitempty"`
+	// SurgesFirst is true where a rollout makes a new replica before it takes an old one away, so that none of the desired ones
+	// is missed meanwhile: a Deployment whose maxUnavailable comes to 0.
+	SurgesFirst bool `json:"surgesFirst,omitempty"`
 	// Owners are who else writes the workload's spec; empty: nobody that is known.
 	Owners []Owner `json:"owners,omitempty"`
 	// Scaler is the autoscaler of the workload, nil for none.
@@ -116,8 +119,8 @@ type Node struct {
 	Ready string
 	// Reason and Message of the Ready condition.
 	Reason, Message string
-	// Since is when Ready last changed.
-	Since time.Time
+	// Since is when Ready last changed, CreatedAt when the node joined (zero: not known).
+	Since, CreatedAt time.Time
 	// Cordoned is true when nothing new is scheduled on it.
 	Cordoned bool
 	// Pressures are the conditions MemoryPressure, DiskPressure and PIDPressure that are True.

@@ -67,6 +67,7 @@ func (r *Records) deployment(d *appsv1.Deployment) *Owner {
 	out.Desired, out.Existing = orOne(d.Spec.Replicas), d.Status.Replicas
 	head := r.head(out, d)
 	head.Paused, head.CanaryOf, head.Guarded = d.Spec.Paused, r.intern(d.Annotations[CanaryAnnotation]), guarded(d)
+	head.SurgesFirst = surgesFirst(d)
 	for i := range d.Status.Conditions {
 		c := &d.Status.Conditions[i]
 		head.Conditions = append(head.Conditions, r.condition(string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime))
@@ -100,6 +101,29 @@ func guarded(d *appsv1.Deployment) bool {
 	desired := int(orOne(d.Spec.Replicas))
 	most, err := intstr.GetScaledValueFromIntOrPercent(u.MaxUnavailable, desired, false)
 	return err == nil && most < desired
+}
+
+// surgesFirst reports whether a rollout of the Deployment takes no replica away before another one is available: maxUnavailable,
+// rounded down as the deployment controller does, is 0, and so is not the surge. Defaults are 25 % each.
+func surgesFirst(d *appsv1.Deployment) bool {
+	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
+		return false
+	}
+	unavailable := intstr.FromString("25%")
+	if u := d.Spec.Strategy.RollingUpdate; u != nil && u.MaxUnavailable != nil {
+		unavailable = *u.MaxUnavailable
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(&unavailable, int(orOne(d.Spec.Replicas)), false)
+	if err != nil || n > 0 {
+		return false
+	}
+	// With both at 0 the controller takes one away (ResolveFenceposts).
+	surge := intstr.FromString("25%")
+	if u := d.Spec.Strategy.RollingUpdate; u != nil && u.MaxSurge != nil {
+		surge = *u.MaxSurge
+	}
+	n, err = intstr.GetScaledValueFromIntOrPercent(&surge, int(orOne(d.Spec.Replicas)), true)
+	return err == nil && n > 0
 }
 
 func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
@@ -185,7 +209,9 @@ func (r *Records) job(j *batchv1.Job) *Owner {
 // Node returns the record of a node.
 func (r *Records) Node(n *corev1.Node) *Node {
 	out := &Node{Meta: r.meta(n), Port: n.Status.DaemonEndpoints.KubeletEndpoint.Port}
-	out.Node = cluster.Node{Name: n.Name, Ready: string(corev1.ConditionUnknown), Cordoned: n.Spec.Unschedulable}
+	out.Node = cluster.Node{
+		Name: n.Name, Ready: string(corev1.ConditionUnknown), Cordoned: n.Spec.Unschedulable, CreatedAt: utc(n.CreationTimestamp),
+	}
 	for i := range n.Status.Conditions {
 		c := &n.Status.Conditions[i]
 		switch c.Type { //nolint:exhaustive // the others say nothing that is read

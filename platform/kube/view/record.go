@@ -136,8 +136,8 @@ type Owner struct {
 // Head is what is kept of a Deployment, a StatefulSet, a DaemonSet, a Job or a ReplicaSet that nothing controls.
 type Head struct {
 	Conditions []cluster.Condition
-	// Paused is true while a Deployment's rollout is paused.
-	Paused bool
+	// Paused is true while a Deployment's rollout is paused; SurgesFirst where it takes no replica away before another is there.
+	Paused, SurgesFirst bool
 	// Writers are those that, by the marks that they leave, write its spec too.
 	Writers []cluster.Owner
 	// CanaryOf names the Deployment that this one is the canary of.

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -319,5 +321,34 @@ func TestNodes(t *testing.T) {
 	}
 	if len(got.Events) != 2 || got.Events[0].Reason != "SystemOOM" || got.Events[1].Reason != "NodeNotReady" {
 		t.Errorf("events are %+v", got.Events)
+	}
+}
+
+// As the deployment controller resolves them: maxUnavailable is rounded down, maxSurge up, and both at zero take one away.
+func TestSurgesFirst(t *testing.T) {
+	number, share := func(n int32) *intstr.IntOrString { v := intstr.FromInt32(n); return &v }, func(s string) *intstr.IntOrString { v := intstr.FromString(s); return &v }
+	for _, tt := range []struct {
+		name               string
+		replicas           int32
+		kind               appsv1.DeploymentStrategyType
+		unavailable, surge *intstr.IntOrString
+		want               bool
+	}{
+		{"the defaults with one", 1, "", nil, nil, true},
+		{"the defaults with three", 3, "", nil, nil, true},
+		{"the defaults with four take one away", 4, "", nil, nil, false},
+		{"recreate", 1, appsv1.RecreateDeploymentStrategyType, nil, nil, false},
+		{"a surge of one alone", 8, appsv1.RollingUpdateDeploymentStrategyType, number(0), number(1), true},
+		{"no surge", 8, appsv1.RollingUpdateDeploymentStrategyType, number(1), number(0), false},
+		{"both at zero", 2, appsv1.RollingUpdateDeploymentStrategyType, share("10%"), number(0), false},
+		{"unreadable", 2, appsv1.RollingUpdateDeploymentStrategyType, share("some"), nil, false},
+	} {
+		d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: &tt.replicas, Strategy: appsv1.DeploymentStrategy{Type: tt.kind}}}
+		if tt.unavailable != nil || tt.surge != nil {
+			d.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxUnavailable: tt.unavailable, MaxSurge: tt.surge}
+		}
+		if got := NewRecords().deployment(d).Head.SurgesFirst; got != tt.want {
+			t.Errorf("%s: surges first is %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }

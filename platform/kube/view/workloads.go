@@ -261,6 +261,7 @@ func (b *building) describe() {
 		setProfile(w, b.top.Profile)
 		if head := b.top.Head; head != nil {
 			w.Conditions, w.Paused, w.Owners = head.Conditions, head.Paused, head.Writers
+			w.SurgesFirst = head.SurgesFirst
 		}
 		return
 	}
