@@ -321,7 +321,7 @@ func (d *Dispatcher) Done(n *Notification, err error, now time.Time) {
 		e.failed(after, now)
 		g.failed()
 	}
-	d.prune()
+	g.prune()
 }
 
 // prune takes alerts out of the groups that need not tell of them.

@@ -316,5 +316,5 @@ func (g *group) restore(now time.Time) {
 	if last.IsZero() {
 		return
 	}
-	g.sentAt = last.Add(now.Sub(last) / g.repeat * g.repeat)
+	g.sentAt = last.Add(now.Sub(last).Truncate(g.repeat))
 }

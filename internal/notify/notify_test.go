@@ -97,7 +97,7 @@ type play struct {
 	stop func()
 }
 
-func running(t *testing.T, f func(t *testing.T, p *play)) {
+func running(t *testing.T, f func(p *play)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &play{fake: &fake{began: time.Now()}, log: &strings.Builder{}, sent: map[bool]int{}}
@@ -120,7 +120,7 @@ func running(t *testing.T, f func(t *testing.T, p *play)) {
 				t.Error(err)
 			}
 		}
-		f(t, p)
+		f(p)
 		p.stop()
 	})
 }
@@ -141,7 +141,7 @@ func (p *play) check(t *testing.T, want ...string) {
 
 func TestAnIncidentIsToldAndItsEnd(t *testing.T) {
 	t.Parallel()
-	running(t, func(t *testing.T, p *play) {
+	running(t, func(p *play) {
 		p.seen()
 		in := failure("web")
 		p.Incident(in)
@@ -163,7 +163,7 @@ func TestAnIncidentIsToldAndItsEnd(t *testing.T) {
 
 func TestNothingIsToldBeforeTheFirstWholeView(t *testing.T) {
 	t.Parallel()
-	running(t, func(t *testing.T, p *play) {
+	running(t, func(p *play) {
 		old := failure("old")
 		old.OpenedAt = old.OpenedAt.Add(-time.Hour) // told by another process
 		fresh := failure("web")
@@ -182,7 +182,7 @@ func TestNothingIsToldBeforeTheFirstWholeView(t *testing.T) {
 
 func TestLostNewsAreMendedByTheNextWholeView(t *testing.T) {
 	t.Parallel()
-	running(t, func(t *testing.T, p *play) {
+	running(t, func(p *play) {
 		p.seen()
 		in := failure("web")
 		p.Incident(in)
@@ -205,7 +205,7 @@ func TestLostNewsAreMendedByTheNextWholeView(t *testing.T) {
 
 func TestAFullQueueDropsAndCountsAndIsMended(t *testing.T) {
 	t.Parallel()
-	running(t, func(t *testing.T, p *play) {
+	running(t, func(p *play) {
 		for i := range Queue + 3 {
 			p.Incident(failure(fmt.Sprintf("w%d", i)))
 		}
@@ -232,7 +232,7 @@ func TestAFullQueueDropsAndCountsAndIsMended(t *testing.T) {
 
 func TestAReceiverThatIsAwayIsToldWhenItIsBack(t *testing.T) {
 	t.Parallel()
-	running(t, func(t *testing.T, p *play) {
+	running(t, func(p *play) {
 		p.seen()
 		p.fake.set(errors.New("connection refused"), 0)
 		p.Incident(failure("web"))
@@ -254,7 +254,7 @@ func TestAReceiverThatIsAwayIsToldWhenItIsBack(t *testing.T) {
 func TestTheEndWaitsAMomentForWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	for takes, taken := range map[time.Duration]bool{time.Second: true, time.Minute: false} {
-		running(t, func(t *testing.T, p *play) {
+		running(t, func(p *play) {
 			p.seen()
 			p.fake.set(nil, takes)
 			p.Incident(failure("web"))

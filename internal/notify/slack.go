@@ -79,14 +79,14 @@ func slackTitle(n *alerts.Notification) string {
 	if over := len(n.Alerts) - firing; over > 0 {
 		state = append(state, fmt.Sprintf("RESOLVED %d", over))
 	}
-	out := "[" + strings.Join(state, ", ") + "]"
+	words := []string{"[" + strings.Join(state, ", ") + "]"}
 	common := n.CommonLabels()
 	for _, name := range []string{alerts.LabelAlertname, alerts.LabelNamespace, alerts.LabelWorkload} {
 		if v := common[name]; v != "" {
-			out += " " + v
+			words = append(words, v)
 		}
 	}
-	return out
+	return strings.Join(words, " ")
 }
 
 // slackAlert is one alert, at most slackSection bytes.
