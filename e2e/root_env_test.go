@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -196,6 +197,16 @@ func waitsFor(root string, reason healing.Reason) func(*v1alpha1.Incident) error
 	return func(in *v1alpha1.Incident) error {
 		if in.Status.Root != root || in.Status.Reason != string(reason) {
 			return fmt.Errorf("its root is %q and its reason %s (%s), want %q and %s", in.Status.Root, in.Status.Reason, in.Status.Message, root, reason)
+		}
+		return nil
+	}
+}
+
+// openedSince accepts an incident of this test: one of an earlier run may still be kept.
+func openedSince(began time.Time) func(*v1alpha1.Incident) error {
+	return func(in *v1alpha1.Incident) error {
+		if in.Status.OpenedAt == nil || in.Status.OpenedAt.Time.Before(began) {
+			return errors.New("it is an older one")
 		}
 		return nil
 	}

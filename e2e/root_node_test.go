@@ -22,7 +22,7 @@ import (
 // members; the control plane moves their replicas, and Homeostat touches none. The test has the cluster for itself until the
 // node is back.
 func TestALostNodeIsOneIncident(t *testing.T) {
-	node := secondNode(t)
+	node, began := secondNode(t), time.Now()
 	s := newSpace(t, "node")
 	parts := []string{"api", "page", "worker"}
 	spread := func(d *appsv1.Deployment) {
@@ -53,7 +53,7 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 	if _, err := env.command(t.Context(), env.lab, "stop", "kubelet-"+node); err != nil {
 		t.Fatal(err)
 	}
-	in := awaitIncidentIn(t, system, node, incident.NodeNotReady, 3*time.Minute, func(in *v1alpha1.Incident) error {
+	in := awaitIncidentIn(t, system, node, incident.NodeNotReady, 3*time.Minute, all(openedSince(began), inState(incident.Open), func(in *v1alpha1.Incident) error {
 		for _, name := range parts {
 			if !slices.ContainsFunc(in.Status.Members, func(m v1alpha1.IncidentMember) bool {
 				return m.Workload.Namespace == s.name && m.Workload.Name == name
@@ -61,8 +61,8 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 				return fmt.Errorf("%s is no member of it", name)
 			}
 		}
-		return inState(incident.Open)(in)
-	})
+		return nil
+	}))
 	if ref := in.Status.Workload; ref.Kind != "Node" || in.Status.Reason != string(healing.ReasonNodeNotReady) {
 		t.Errorf("the incident is about %s %s, reason %s", ref.Kind, ref.Name, in.Status.Reason)
 	}
@@ -90,7 +90,7 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Parallel() // what is left disturbs nobody: its incident is resolved once it was ready for two minutes
-	awaitIncidentIn(t, system, node, incident.NodeNotReady, 4*time.Minute, all(inState(incident.Resolved), func(now *v1alpha1.Incident) error {
+	awaitIncidentIn(t, system, node, incident.NodeNotReady, 4*time.Minute, all(openedSince(began), inState(incident.Resolved), func(now *v1alpha1.Incident) error {
 		if now.Name != in.Name {
 			return never("there is a second incident about the node: %s", describeIncident(now))
 		}

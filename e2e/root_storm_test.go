@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,12 +52,7 @@ func TestNothingIsDoneInAStorm(t *testing.T) {
 	for _, name := range broken {
 		s.run(part{name: name, replicas: 1, env: map[string]string{"FAIL_ON_START": "3"}})
 	}
-	ofNow := func(in *v1alpha1.Incident) error {
-		if in.Status.OpenedAt == nil || in.Status.OpenedAt.Time.Before(began) {
-			return errors.New("is an older one")
-		}
-		return nil
-	}
+	ofNow := openedSince(began)
 	storm := awaitIncidentIn(t, system, "cluster", incident.Storm, 3*time.Minute, all(ofNow, inState(incident.Open)))
 	if storm.Status.Reason != string(healing.ReasonBreakerOpen) || storm.Status.Workload.Kind != "Cluster" {
 		t.Errorf("want the breaker open: %s", describeIncident(storm))

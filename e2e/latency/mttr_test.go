@@ -201,13 +201,24 @@ func measure(t *testing.T, f *fault, c *column) string {
 	if err := within(t.Context(), 30*time.Second, func(context.Context) error { return f.cause(t.Context(), ns) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := within(t.Context(), time.Minute, func(ctx context.Context) error {
-		if whole(ctx, ns) == nil {
-			return errors.New("all replicas are ready all the time: nothing failed")
+	short := false
+	if err := within(t.Context(), 2*time.Minute, func(ctx context.Context) error {
+		if whole(ctx, ns) != nil {
+			return nil
 		}
-		return nil
+		pods, err := podsOf(ctx, ns)
+		for i := range pods {
+			short = short || len(pods[i].Status.ContainerStatuses) > 0 && pods[i].Status.ContainerStatuses[0].RestartCount > 0
+		}
+		if err == nil && !short {
+			err = errors.New("all replicas are ready all the time: nothing failed")
+		}
+		return err
 	}); err != nil {
 		t.Fatal(err)
+	}
+	if short && whole(t.Context(), ns) == nil {
+		return "less than 1 s" // it came and went between two looks
 	}
 	return until(t, f, c, ns, time.Now())
 }
