@@ -67,6 +67,19 @@ func Clean(lines []Line) []Line {
 	return out
 }
 
+// MaskText is Mask for a text of several lines, whose private keys are masked too. What it does not mask stays as it is.
+func MaskText(text string) string {
+	if text == "" {
+		return ""
+	}
+	lines := strings.Split(text, "\n")
+	maskKeys(lines)
+	for i, l := range lines {
+		lines[i] = Mask(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // clean makes one line safe to keep and to print.
 func clean(line string) string {
 	line = strings.ToValidUTF8(strings.TrimRight(line, "\r"), "\uFFFD")

@@ -156,3 +156,14 @@ func BenchmarkMask(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "lines/s")
 }
+
+func TestMaskTextKeepsTheLines(t *testing.T) {
+	const key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
+	got := MaskText("cannot connect\n\tto postgres://app:hunter2@db/app\n-----BEGIN PRIVATE KEY-----\n" + key + "\n-----END PRIVATE KEY-----\n")
+	if want := "cannot connect\n\tto postgres://app:***@db/app\n***\n***\n***\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := MaskText(""); got != "" {
+		t.Errorf("nothing became %q", got)
+	}
+}

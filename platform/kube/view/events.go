@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/logs"
 )
 
 // Bounds of Events: what one object keeps, for how long, and how many objects there are. Together at most about 40 MB,
@@ -199,10 +200,20 @@ func relevant(ev *corev1.Event) bool {
 	}
 }
 
+// quotesApplication reports whether events of that reason quote what an application wrote: the answer to a probe, the output of
+// a hook. In the platform's own words, such as "secret \"db\" not found", there is nothing to mask.
+func quotesApplication(reason string) bool {
+	return reason == "Unhealthy" || reason == "FailedPostStartHook" || reason == "FailedPreStopHook"
+}
+
 // eventOf reads both ways of writing an event: with a count (core/v1) and as a series (events.k8s.io/v1).
 func eventOf(ev *corev1.Event) cluster.Event {
+	message := ev.Message
+	if quotesApplication(ev.Reason) {
+		message = logs.MaskText(message)
+	}
 	out := cluster.Event{
-		Type: ev.Type, Reason: ev.Reason, Message: shorten(ev.Message, maxEventMessage), Count: max(1, ev.Count),
+		Type: ev.Type, Reason: ev.Reason, Message: shorten(message, maxEventMessage), Count: max(1, ev.Count),
 		First: utc(ev.FirstTimestamp), Last: utc(ev.LastTimestamp),
 	}
 	at := ev.EventTime.Time

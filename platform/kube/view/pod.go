@@ -9,11 +9,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/logs"
 )
 
 const (
 	// mirrorAnnotation marks the API server's image of a pod that a kubelet runs from a file.
 	mirrorAnnotation = "kubernetes.io/config.mirror"
+	// reasonHookFailed is the kubelet's reason of a container that waits because its postStart hook failed.
+	reasonHookFailed = "PostStartHookError"
 	// SystemNamespace is where the cluster keeps its own parts.
 	SystemNamespace = "kube-system"
 )
@@ -196,6 +199,9 @@ func (r *Records) state(out *cluster.Container, s *corev1.ContainerState) {
 	case s.Waiting != nil:
 		out.State = cluster.StateWaiting
 		out.WaitingReason, out.WaitingMessage = r.intern(s.Waiting.Reason), s.Waiting.Message
+		if s.Waiting.Reason == reasonHookFailed { // it quotes what the hook wrote
+			out.WaitingMessage = logs.MaskText(out.WaitingMessage)
+		}
 	}
 }
 
@@ -203,8 +209,9 @@ func (r *Records) termination(t *corev1.ContainerStateTerminated) *cluster.Termi
 	if t == nil {
 		return nil
 	}
+	// The message is the application's, or the end of its log, and becomes evidence as that does.
 	return &cluster.Termination{
-		ContainerID: t.ContainerID, ExitCode: t.ExitCode, Signal: t.Signal, Reason: r.intern(t.Reason), Message: t.Message,
+		ContainerID: t.ContainerID, ExitCode: t.ExitCode, Signal: t.Signal, Reason: r.intern(t.Reason), Message: logs.MaskText(t.Message),
 		StartedAt: utc(t.StartedAt), FinishedAt: utc(t.FinishedAt),
 	}
 }

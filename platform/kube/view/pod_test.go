@@ -195,3 +195,38 @@ func FuzzPod(f *testing.F) {
 		Workloads(Sources{Pods: []*Pod{rec}, Events: NewEvents(), Notes: NewNotes()}, time.Unix(0, 0))
 	})
 }
+
+// What an application wrote becomes evidence and is masked as its log is; the platform's own words stay.
+func TestWhatApplicationsWroteIsMasked(t *testing.T) {
+	const dsn, hidden = "cannot connect to postgres://app:hunter2@db/app\n", "cannot connect to postgres://app:***@db/app\n"
+	end := &corev1.ContainerStateTerminated{ExitCode: 1, Message: dsn}
+	status := func(reason, message string) cluster.Container {
+		p := &corev1.Pod{
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web"}}},
+			Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+				Name: "web", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}},
+				LastTerminationState: corev1.ContainerState{Terminated: end},
+			}}},
+		}
+		return NewRecords().Pod(p).Replica.Containers[0]
+	}
+	const missing = `secret "db" not found`
+	got := status("CreateContainerConfigError", missing)
+	if got.Last.Message != hidden || got.WaitingMessage != missing {
+		t.Errorf("the container died with %q and waits with %q", got.Last.Message, got.WaitingMessage)
+	}
+	if got := status("PostStartHookError", dsn); got.WaitingMessage != hidden {
+		t.Errorf("the hook wrote %q", got.WaitingMessage)
+	}
+	e := NewEvents()
+	for reason, message := range map[string]string{"Unhealthy": dsn, "FailedMount": missing} {
+		ev := event("Pod", "web-0", "u", reason, 1, noon)
+		ev.Message = message
+		add(t, e, ev)
+	}
+	for _, ev := range e.About("Pod", "shop", "web-0", "u", noon) {
+		if want := map[string]string{"Unhealthy": hidden, "FailedMount": missing}[ev.Reason]; ev.Message != want {
+			t.Errorf("event %s says %q, want %q", ev.Reason, ev.Message, want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/logs"
 )
 
 const (
@@ -50,7 +51,7 @@ func (s *Surgeon) capture(ctx context.Context, a *healing.Action) healing.Result
 	for _, p := range profiles() {
 		text, err := s.profile(ctx, a, base+"/"+p.path)
 		if err != nil {
-			missing = append(missing, fmt.Sprintf("no %s: %s", p.name, err))
+			missing = append(missing, fmt.Sprintf("no %s: %s", p.name, cut(logs.MaskText(err.Error()), maxCall)))
 			continue
 		}
 		what, lines := summary(text)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/logs"
 )
 
 const (
@@ -94,8 +95,9 @@ func inUse(line string) (head string, bytes int64, ok bool) {
 	return clean(numbers), bytes, found && is && err == nil && bytes > 0
 }
 
+// clean masks too: whatever listens on the port may answer something else than a profile.
 func clean(line string) string {
-	return cut(strings.TrimRight(strings.ToValidUTF8(line, ""), " \t\r\n"), lineBytes)
+	return cut(logs.Mask(strings.TrimRight(strings.ToValidUTF8(line, ""), " \t\r\n")), lineBytes)
 }
 
 // bounded keeps the first lines: the largest groups. Evidence itself would keep the last ones.

@@ -83,3 +83,12 @@ func FuzzSummary(f *testing.F) {
 		}
 	})
 }
+
+// What listens on the port need not be pprof.
+func TestAnotherTextIsMasked(t *testing.T) {
+	t.Parallel()
+	_, lines := summary("<h1>settings</h1>\ndb_password=hunter2\n")
+	if diff := cmp.Diff([]string{"<h1>settings</h1>", "db_password=***"}, lines); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

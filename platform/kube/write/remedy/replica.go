@@ -147,6 +147,9 @@ func (s *Surgeon) binding(ctx context.Context, pod *corev1.Pod) (removed map[str
 	if err != nil {
 		return nil, failed(fmt.Sprintf("list services of pod %s: %s", pod.Name, explain(err))), false
 	}
+	if set.UID != owner.UID || set.Spec.Selector == nil {
+		return nil, failed(fmt.Sprintf("replicaset %s is not the one that made pod %s any more", owner.Name, pod.Name)), false
+	}
 	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
 	if err != nil {
 		return nil, failed(fmt.Sprintf("read selector of replicaset %s: %v", set.Name, err)), false

@@ -50,6 +50,12 @@ func TestWhatDoesNotFitIsLeftAlone(t *testing.T) {
 		"quarantine in a statefulset": {
 			action: with("quarantine", func(a *healing.Action) { a.Replica, a.ReplicaUID = "db-0", "p-db-0" }), reason: healing.ReasonNotSupported, message: "has no ReplicaSet",
 		},
+		"quarantine under another replicaset of that name": {
+			action: all["quarantine"].action, prepare: func(t *testing.T, th *theatre) {
+				t.Helper()
+				th.edit(t, "replicasets", "web-new", func(o object) { metadata(o)["uid"] = "rs-again" })
+			}, reason: healing.ReasonFailed, message: "is not the one that made pod web-1",
+		},
 		"a limit that was changed": {action: with("resize", func(a *healing.Action) { a.Change.FromMemory = 90 << 20 }), reason: healing.ReasonFailed, message: "it is 100Mi, not 90Mi"},
 		"a limit that would fall":  {action: with("resize", func(a *healing.Action) { a.Change.ToMemory = 50 << 20 }), reason: healing.ReasonNotSupported, message: "only ever raised"},
 		"no such container":        {action: with("resize", func(a *healing.Action) { a.Change.Container = "x" }), reason: healing.ReasonFailed, message: `no container "x"`},
