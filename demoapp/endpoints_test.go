@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"os"
 	"strings"
 	"sync"
@@ -173,8 +174,13 @@ func TestMemoryLoadFollowsTheRequestsInFlight(t *testing.T) {
 	eventually(t, "80 MiB are held", func() bool { held, _ = leak.Resident(); return held-before > 75*leak.MiB })
 	cancel()
 	inFlight.Wait()
-	// The race detector keeps as much again for itself.
-	eventually(t, "they are given back", func() bool { now, _ := leak.Resident(); return held-now > 60*leak.MiB })
+	// A frame of a request that just ended may have kept its memory alive when it was freed, so the system is told again. The race
+	// detector keeps as much again for itself.
+	eventually(t, "they are given back", func() bool {
+		debug.FreeOSMemory()
+		now, _ := leak.Resident()
+		return held-now > 60*leak.MiB
+	})
 }
 
 func TestProfiles(t *testing.T) {
