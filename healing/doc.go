@@ -41,7 +41,7 @@
 //	Quarantine       there are siblings, under a Deployment or a ReplicaSet       as Restart
 //	ResizeMemory     max(×1.2, +100 MiB), at most MaxMemoryPercent of the         nothing is killed for VerifyWithin
 //	                 template's limit; then the other replicas, one at a time
-//	RestartWorkload  more than one replica, a rollout that is not paused          all replicas are new and healthy
+//	RestartWorkload  several replicas or a surge, a rollout that is not paused     all replicas are new and healthy
 //	ScaleOut         the cause follows load; as many as share the memory in       nothing is killed for VerifyWithin
 //	                 use at 70 %, at most MaxScaleOutPercent and the scaler's
 //	Rollback         only the newest revision fails, since its rollout, and       its revision is the newest, and healthy
