@@ -19,6 +19,7 @@ import (
 	"github.com/homeostat/homeostat/lab/internal/lifecycle"
 	"github.com/homeostat/homeostat/lab/internal/netns"
 	"github.com/homeostat/homeostat/lab/internal/node"
+	"github.com/homeostat/homeostat/lab/internal/ship"
 )
 
 func commands() map[string]command {
@@ -37,6 +38,7 @@ func commands() map[string]command {
 		"restart":    {usage: "COMPONENT", summary: "stop, then start", run: restart},
 
 		lifecycle.ForwardCommand: {run: forwardPorts},
+		lifecycle.ShipCommand:    {run: shipLogs},
 		node.HoldCommand:         {run: holdMounts},
 	}
 }
@@ -283,6 +285,16 @@ func forwardPorts(ctx context.Context, args []string, streams Streams) error {
 	}
 	dial := func(ctx context.Context, address string) (net.Conn, error) { return netns.Dial(ctx, args[0], address) }
 	return forward.Serve(ctx, routes, dial, slog.New(slog.NewTextHandler(streams.Err, nil)), nil)
+}
+
+// shipLogs is the shipper's process: an address, the file of offsets, then the folders of logs.
+func shipLogs(ctx context.Context, args []string, streams Streams) error {
+	if len(args) < 3 {
+		return fmt.Errorf("%w: an address, a file and folders are needed", errUsage)
+	}
+	return ship.Run(ctx, ship.Options{
+		URL: args[0], Offsets: args[1], Roots: args[2:], Log: slog.New(slog.NewTextHandler(streams.Err, nil)),
+	})
 }
 
 // holdMounts is the process that holds a node's mounts.

@@ -39,6 +39,13 @@ func settings() []setting {
 			return setInt(&o.API.HostPort, v)
 		}},
 		{"forward", "LAB_FORWARD", "NodePorts, or HOSTPORT:NODEPORTs, to reach from this machine, separated by commas, beside 30080", addForwards},
+		{"loki", "LAB_LOKI", "address of a Loki on this machine, such as http://127.0.0.1:3100, that the logs of all containers are sent to; off: to none (default off)", func(o *layout.Options, v string) error {
+			o.Loki = v
+			if v == "off" {
+				o.Loki = ""
+			}
+			return nil
+		}},
 		{"reserved-cpu", "LAB_RESERVED_CPU", "CPU of each node that pods do not get (default 500m)", func(o *layout.Options, v string) error {
 			o.ReservedCPU = v
 			return nil

@@ -6,6 +6,7 @@ package layout
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,6 +54,7 @@ type Options struct {
 	Forwards       []Forward `json:"forwards"`        // NodePorts reachable from the host
 	ReservedCPU    string    `json:"reserved_cpu"`    // kubelet's systemReserved; empty: computed from the machine
 	ReservedMemory string    `json:"reserved_memory"` // kubelet's systemReserved; empty: computed from the machine
+	Loki           string    `json:"loki,omitempty"`  // address, from the host, of the Loki that containers' logs are sent to; empty: none
 }
 
 // Defaults returns the options of `lab up` without any flag.
@@ -78,6 +80,9 @@ func (o Options) Validate() error {
 	}
 	if o.HPA != HPAStock && o.HPA != HPANone {
 		errs = append(errs, fmt.Errorf("hpa: %q is not known, %q and %q are", o.HPA, HPAStock, HPANone))
+	}
+	if u, err := url.Parse(o.Loki); o.Loki != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		errs = append(errs, fmt.Errorf("loki: %q is no address such as http://127.0.0.1:3100", o.Loki))
 	}
 	taken := map[int]bool{}
 	for _, f := range append([]Forward{o.API}, o.Forwards...) {

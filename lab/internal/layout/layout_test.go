@@ -22,6 +22,8 @@ func TestOptionsThatCannotWorkAreNamed(t *testing.T) {
 		"port used twice":     {change: func(o *Options) { o.API.HostPort = 30080 }, want: []string{"30080", "twice"}},
 		"name is a path":      {change: func(o *Options) { o.Name = "../x" }, want: []string{"name", `"../x"`}},
 		"name like a node's":  {change: func(o *Options) { o.Name = "lab-node2" }, want: []string{"name", "-nodeN"}},
+		"a loki":              {change: func(o *Options) { o.Loki = "http://127.0.0.1:3100" }},
+		"no address":          {change: func(o *Options) { o.Loki = "required" }, want: []string{"loki", `"required"`, "http://"}},
 		"two things at once":  {change: func(o *Options) { o.Nodes, o.HPA = 9, "x" }, want: []string{"nodes", "hpa"}},
 		"name for other labs": {change: func(o *Options) { o.Name = "homeostat-lab-2" }},
 	}

@@ -112,7 +112,7 @@ func (l *Lab) stopGently() {
 	for _, n := range l.allNodes() {
 		names = append(names, node.Node{Node: n}.Components()[:2]...) // kubelet and kube-proxy
 	}
-	names = append(names, ForwardComponent, controlplane.MetricsServer, controlplane.Scheduler,
+	names = append(names, ForwardComponent, ShipComponent, controlplane.MetricsServer, controlplane.Scheduler,
 		controlplane.ControllerManager, controlplane.APIServer, controlplane.Etcd)
 	for _, name := range names {
 		if err := l.supervisor.Stop(name, 5*time.Second); err != nil {

@@ -32,6 +32,12 @@ const (
 	ForwardCommand   = "forward"
 )
 
+// ShipComponent is the name of the process that sends the containers' logs to a Loki; ShipCommand is the lab tool's command, not for users, it runs.
+const (
+	ShipComponent = "log-shipper"
+	ShipCommand   = "ship-logs"
+)
+
 // Lab is one lab and where to report on it.
 type Lab struct {
 	layout.Lab
@@ -115,6 +121,27 @@ func (c *cluster) forwardSpec() proc.Spec {
 		argv = append(argv, fmt.Sprintf("127.0.0.1:%d=%s:%d", f.HostPort, c.nodes[0].IP, f.Port))
 	}
 	return proc.Spec{Name: ForwardComponent, Argv: argv}
+}
+
+// shipSpec is the shipper of all nodes' logs. It runs on the host, where the Loki is.
+func (c *cluster) shipSpec() proc.Spec {
+	argv := []string{c.tool(), ShipCommand, c.saved.Options.Loki, filepath.Join(c.State, "log-offsets.json")}
+	for _, n := range c.nodes {
+		argv = append(argv, n.PodLogs())
+	}
+	return proc.Spec{Name: ShipComponent, Argv: argv}
+}
+
+// startShipper starts the shipper, or ends it where the options have no Loki.
+func (c *cluster) startShipper() error {
+	if c.saved.Options.Loki == "" {
+		return c.supervisor.Stop(ShipComponent, time.Second)
+	}
+	if err := c.ensure(c.shipSpec()); err != nil {
+		return err
+	}
+	c.out.step("the logs of the containers go to %s", c.saved.Options.Loki)
+	return nil
 }
 
 // report writes one line per step, with the time since the command began.

@@ -24,6 +24,9 @@ func (c *cluster) parts() []string {
 		names = append(names, spec.Name)
 	}
 	names = append(names, ForwardComponent)
+	if c.saved.Options.Loki != "" {
+		names = append(names, ShipComponent)
+	}
 	for _, n := range c.nodes {
 		names = append(names, n.Component(node.Containerd), n.Component(node.Kubelet), n.Component(node.KubeProxy), n.Name)
 	}
@@ -92,8 +95,11 @@ func (l *Lab) Start(ctx context.Context, name string) error {
 			return c.startNodePart(ctx, client, n, name)
 		}
 	}
-	if name == ForwardComponent {
+	switch name {
+	case ForwardComponent:
 		return c.startForward(ctx)
+	case ShipComponent:
+		return c.startShipper()
 	}
 	for _, spec := range c.plane.Specs() {
 		if spec.Name == name {

@@ -73,6 +73,9 @@ func (c *cluster) checks(client controlplane.Client) []check {
 	}
 	alive := func(context.Context) error { return nil }
 	checks = append(checks, check{ForwardComponent, alive})
+	if c.saved.Options.Loki != "" {
+		checks = append(checks, check{ShipComponent, alive})
+	}
 	for _, n := range c.nodes {
 		checks = append(checks,
 			check{n.Component(node.Mounts), alive},

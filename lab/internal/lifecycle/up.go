@@ -136,6 +136,7 @@ func (c *cluster) boot(ctx context.Context, pause string, hadMetrics bool) error
 	second := []func() error{
 		func() error { return c.startControllers(ctx, client) },
 		func() error { return c.startForward(ctx) },
+		c.startShipper,
 		func() error { return c.startMetrics(ctx, client, hadMetrics) },
 	}
 	for _, n := range c.nodes {
@@ -306,6 +307,9 @@ func (c *cluster) summary() {
 	c.out.line("\n  API server  https://127.0.0.1:%d", options.API.HostPort)
 	for _, f := range options.Forwards {
 		c.out.line("  NodePort    %d at http://127.0.0.1:%d", f.Port, f.HostPort)
+	}
+	if options.Loki != "" {
+		c.out.line("  logs        go to %s", options.Loki)
 	}
 	c.out.line("  kubectl     %s", filepath.Join(c.saved.Bin, "kubectl"))
 	c.out.line("\nexport KUBECONFIG=%s", c.Kubeconfig())

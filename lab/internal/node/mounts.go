@@ -32,6 +32,9 @@ func PrivateFolders() []string {
 	}
 }
 
+// PodLogs is the node's /var/log/pods, as the host sees it.
+func (n Node) PodLogs() string { return n.private("/var/log/pods") }
+
 // volatileFolders are those that a machine's power cycle would empty.
 func volatileFolders() []string { return []string{"/run/containerd"} }
 
