@@ -203,7 +203,7 @@ func (p *pass) nextToRaise(t *tracked, r *incident.Remediation) *cluster.Replica
 		did := slices.ContainsFunc(t.inc.Remediations, func(o incident.Remediation) bool {
 			return o.Remedy == r.Remedy && o.Outcome != incident.DryRun && o.ReplicaUID == one.UID && o.Replica == one.Name
 		})
-		if did || one.Deleting() || !raisable(one, &r.Change) || !runs(one, r.Change.Container) {
+		if did || one.Deleting() || !raisable(one, &r.Change) || !p.raisableNow(one, r.Change.Container) {
 			continue
 		}
 		if next == nil || next.Ready && !one.Ready {

@@ -3,6 +3,7 @@ package healing
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
@@ -83,22 +84,35 @@ func (p *pass) climb(t *tracked, rungs []incident.Remedy, named bool) climbed {
 	return out
 }
 
-// stopped says why the memory of the replica cannot be raised at this moment, empty where it can: a kubelet raises the limit of the
-// whole pod with that of a container that runs only. Raised in between two of its lives, the container is killed at the old limit
-// for as long as the pod exists (Kubernetes 1.36, computePodResizeAction).
+// stopped says why the memory of the replica cannot be raised at this moment, empty where it can.
 func (q *proposal) stopped() string {
-	if q.remedy != incident.RemedyResizeMemory || runs(q.replica, q.change.Container) {
+	if q.remedy != incident.RemedyResizeMemory || q.raisableNow(q.replica, q.change.Container) {
 		return ""
 	}
-	return "container " + q.change.Container + " of " + q.victim.Replica + " does not run, and its limit can be raised only while it does"
+	return "the memory limit of container " + q.change.Container + " of " + q.victim.Replica + " can be raised only while it runs, and well before it is killed again"
 }
 
-func runs(r *cluster.Replica, container string) bool {
+// shortLife is a life so short that the next one may well end the same way while a limit is raised.
+const shortLife = time.Minute
+
+// raisableNow reports whether the container runs and has some life before it. A kubelet raises the limit of the whole pod with that of
+// a container that runs only: raised in between two of its lives, the container is killed at the old limit for as long as the pod
+// exists (Kubernetes 1.36, computePodResizeAction). What lived for seconds is taken to live for as long again, so its limit is raised
+// in the first half of that, or when it has lived for twice as long.
+func (p *pass) raisableNow(r *cluster.Replica, container string) bool {
 	if r == nil {
 		return false
 	}
 	c := r.Container(container)
-	return c != nil && c.State == cluster.StateRunning
+	if c == nil || c.State != cluster.StateRunning {
+		return false
+	}
+	d := c.LatestDeath()
+	if d == nil || d.StartedAt.IsZero() || c.StartedAt.IsZero() {
+		return true
+	}
+	life, age := d.FinishedAt.Sub(d.StartedAt), p.now.Sub(c.StartedAt)
+	return life <= 0 || life > shortLife || age <= life/2 || age >= 2*life
 }
 
 func (p *pass) proposal(t *tracked, rung incident.Remedy, named bool) *proposal {
