@@ -141,9 +141,21 @@ dashboards-check: ## hold the dashboards against Grafana's types, and run their 
 	DASHBOARDS=$(DASHBOARDS) dashboards/check/check.sh
 	DASHBOARDS=$(DASHBOARDS) go test -count=1 ./dashboards/...
 
+PREVIEW ?= dist/dashboards
+.PHONY: dashboards-preview
+dashboards-preview: ## draw the dashboards with Grafana's components in Chromium, into PREVIEW=dist/dashboards (500 MB of npm)
+	@mkdir -p $(PREVIEW)
+	DASHBOARDS=required DASHBOARDS_PREVIEW=$(abspath $(PREVIEW)) go test -count=1 -v -timeout 20m -run '^TestPreview$$' ./dashboards
+
 .PHONY: bench
 bench: ## the benchmarks of docs/performance.md
 	hack/bench.sh
+
+SOAK_MINUTES ?= 60
+SOAK_WORKLOADS ?= 300
+.PHONY: soak
+soak: ## an hour of crash loops and churn in the time of a bubble, and an hour of peace; SOAK_MINUTES=60 SOAK_WORKLOADS=300
+	SOAK_MINUTES=$(SOAK_MINUTES) SOAK_WORKLOADS=$(SOAK_WORKLOADS) go test -count=1 -v -timeout 3h -run '^TestSoak$$' ./platform/kube
 
 FUZZTIME ?= 20s
 .PHONY: fuzz

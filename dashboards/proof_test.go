@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -45,6 +47,33 @@ func TestEveryPrometheusQueryReturnsData(t *testing.T) {
 	// A panel that counts nothing must find nothing, or the test above could not fail.
 	if found := overRange(t, p, strings.ReplaceAll(`sum(homeostat_healing_incidents{namespace=~"$namespace"})`, "$namespace", "nowhere")); hasNumber(found) {
 		t.Errorf("a query about nothing returned %v", found)
+	}
+}
+
+// TestPreview draws the dashboards into the folder DASHBOARDS_PREVIEW, over servers to which a story was told for a minute and a half.
+func TestPreview(t *testing.T) {
+	out := os.Getenv("DASHBOARDS_PREVIEW")
+	if out == "" {
+		t.Skip("DASHBOARDS_PREVIEW names no folder: make dashboards-preview")
+	}
+	loki := startLoki(t)
+	pusher, err := lokipush.New(lokipush.Options{URL: loki, Wait: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = pusher.Run(t.Context()) }()
+	pages := httptest.NewServer(play(t, pusher.Write).pages())
+	t.Cleanup(pages.Close)
+	p := startPrometheus(t, strings.TrimPrefix(pages.URL, "http://"))
+	for began := time.Now(); time.Since(began) < 90*time.Second; time.Sleep(3 * time.Second) {
+		pushOthers(t, loki)
+	}
+	cmd := exec.Command("preview/preview.sh", out)
+	cmd.Env = append(os.Environ(), "PROMETHEUS="+p, "LOKI="+loki, "PORT="+freePort(t))
+	text, err := cmd.CombinedOutput()
+	t.Logf("%s", text)
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -122,11 +151,17 @@ func pushStory(t *testing.T, loki string) {
 	for range 3 {
 		s.next(time.Now())
 	}
-	waitFor(t, func() bool { return len(lines(t, loki, `{app="homeostat"}`)) == 12 }) // a decision, two incidents and an action, three times
+	waitFor(t, func() bool { return len(lines(t, loki, `{app="homeostat"}`)) == 14 }) // a decision, two incidents and an action, three times, and two ends
 	end()
 	if err := <-ended; err != nil || pusher.Dropped() > 0 {
 		t.Fatalf("%d records were dropped, and %v", pusher.Dropped(), err)
 	}
+	pushOthers(t, loki)
+}
+
+// pushOthers writes lines of pods, as an agent would.
+func pushOthers(t *testing.T, loki string) {
+	t.Helper()
 	push(t, loki, map[string]string{"namespace": "shop", "pod": "web-6d4cf56db6-x7k2p", "container": "app"}, "cache grows: 200 MiB")
 	push(t, loki, map[string]string{"namespace": "homeostat-system", "pod": "homeostat-5c9f7d8b6c-r2n8v", "container": "homeostat"},
 		`{"time":"2026-01-01T00:00:00Z","level":"WARN","msg":"node cannot be scraped","error":"no route"}`)

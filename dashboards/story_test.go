@@ -32,8 +32,9 @@ type story struct {
 	telemetry *telemetry.Telemetry
 	began     time.Time
 
-	mu   sync.Mutex
-	step int
+	mu     sync.Mutex
+	step   int
+	killed incident.Incident // the last one that was opened
 }
 
 // play begins a story. The records of its journal go to also, which may be nil.
@@ -108,9 +109,12 @@ func (s *story) next(now time.Time) {
 }
 
 func (s *story) decide(now time.Time) {
-	current, desired := int32(2+s.step%3), int32(2+(s.step+1)%3)
+	// Up and down between 2 and 6, a step of it lasts for four scrapes.
+	wave := func(step int) int32 { return 2 + int32([]int{0, 1, 2, 4, 4, 3, 1, 0}[step/4%8]) }
+	current, desired := wave(s.step), wave(s.step+1)
+	reason := []hpa.Reason{hpa.ReasonScaleUpLimit, hpa.ReasonDesiredWithinRange, hpa.ReasonScaleDownStable}[s.step/4%3]
 	rec := hpa.Recommendation{
-		At: now, Current: current, Proposed: desired + 1, Desired: desired, Reason: hpa.ReasonScaleUpLimit,
+		At: now, Current: current, Proposed: desired + 1, Desired: desired, Reason: reason,
 		Message: fmt.Sprintf("from %d to %d replicas, as fast as the limit allows", current, desired),
 		Steps:   []hpa.Step{{Name: hpa.StepMetrics, Before: current, After: desired + 1}, {Name: hpa.StepRateLimit, Before: desired + 1, After: desired}},
 		Metrics: []hpa.MetricProposal{{Oldest: now.Add(-4 * time.Second), Err: "no answer"}},
@@ -143,6 +147,11 @@ func (s *story) heal(now time.Time) {
 		Timeline: []incident.Entry{{At: now, Reason: string(healing.ReasonCooldown), Message: "the last remedy was a minute ago"}},
 	}
 	s.telemetry.Incident(oom)
+	if before := s.killed; before.Name != "" {
+		before.State, before.ResolvedAt, before.Message = incident.Resolved, now, "healthy again"
+		s.telemetry.Incident(before)
+	}
+	s.killed = oom
 	left := int32(7)
 	s.telemetry.Healed(control.HealingView{
 		At: now, Incidents: []incident.Incident{leak, oom}, Cluster: &left, Breaker: "half of the workloads fail",
