@@ -258,3 +258,47 @@ func TestTheNumberOfAlertsIsBounded(t *testing.T) {
 		t.Errorf("what comes after the storm is left out: %d active", s.d.Active())
 	}
 }
+
+// TestAWholeViewThatIsOlderThanTheNewsChangesNothing verifies that Resync neither ends what began after the view nor brings back what
+// has ended since.
+func TestAWholeViewThatIsOlderThanTheNewsChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.run("receiver", []string{"chat"})
+	s.o.Route.GroupWait, s.o.Route.GroupInterval = 0, time.Second
+	told := ""
+	s.printed = func(n *Notification, _ error) { told += said(n) + "; " }
+	at := s.now
+	s.pass(time.Second)
+	s.run("fire", []string{"late"})
+	s.d.Resync(nil, at, s.now)
+	s.pass(2 * time.Second)
+	if s.d.Active() != 1 || told != "late warning firing; " {
+		t.Errorf("what began after the view has ended: %s", told)
+	}
+
+	at = s.now
+	firing := s.alerts["late"]
+	s.pass(time.Second)
+	s.run("resolve", []string{"late"})
+	s.pass(5 * time.Second) // its end is told, and it is in no group any more
+	s.pass(0)
+	s.d.Resync([]Alert{firing}, at, s.now)
+	s.pass(time.Minute)
+	if s.d.Active() != 0 || told != "late warning firing; late warning resolved; " {
+		t.Errorf("what has ended since the view fires again: %s", told)
+	}
+
+	s.run("fire", []string{"other", "kind:NotReady"})
+	s.pass(time.Minute)
+	at = s.now
+	s.pass(settle + time.Second)
+	s.d.Resync(nil, at, s.now)
+	if s.d.Active() != 1 {
+		t.Error("a view that is too old is believed")
+	}
+	s.d.Resync(nil, s.now, s.now)
+	if s.d.Active() != 0 {
+		t.Error("a view of now is not believed")
+	}
+}

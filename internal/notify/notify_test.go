@@ -230,6 +230,22 @@ func TestAFullQueueDropsAndCountsAndIsMended(t *testing.T) {
 	})
 }
 
+func TestAfterALossTheNextWholeViewIsTakenIn(t *testing.T) {
+	t.Parallel()
+	running(t, func(p *play) {
+		p.seen()
+		time.Sleep(10 * time.Second)
+		p.lost.Store(true)
+		in := failure("web")
+		p.seen(in)
+		time.Sleep(30 * time.Second)
+		p.check(t, "40s web firing")
+		p.seen() // nothing is lost any more: it waits for the minute
+		time.Sleep(10 * time.Minute)
+		p.check(t, "40s web firing")
+	})
+}
+
 func TestAReceiverThatIsAwayIsToldWhenItIsBack(t *testing.T) {
 	t.Parallel()
 	running(t, func(p *play) {
