@@ -84,7 +84,7 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a soak is long")
 	}
-	minutes, workloads := soakSize(t, "SOAK_MINUTES", 6), soakSize(t, "SOAK_WORKLOADS", 20)
+	minutes, workloads := soakSize(t, "SOAK_MINUTES", 9), soakSize(t, "SOAK_WORKLOADS", 24)
 	synctest.Test(t, func(t *testing.T) {
 		s := newSoak(t, workloads)
 		p, err := New(Options{
@@ -101,7 +101,7 @@ func TestSoak(t *testing.T) {
 		report := &soakReport{kinds: map[incident.Kind]int{}, remedies: map[string]int{}}
 		limits := control.DefaultLimits()
 		limits.Budget.Actions = 300
-		limits.Breaker.SharePercent, limits.Breaker.Hold = 40, 2*time.Minute // storms come and go
+		limits.Breaker.SharePercent, limits.Breaker.Hold = 60, 2*time.Minute // storms come and go
 		ctx, cancel := context.WithCancel(t.Context())
 		loop := control.NewHealing(p, p, p, report, limits, "soak", slog.New(slog.DiscardHandler))
 		var running sync.WaitGroup
@@ -113,7 +113,7 @@ func TestSoak(t *testing.T) {
 		}
 		defer end()
 
-		early, late := s.churn(p, minutes)
+		early, late := s.churn(minutes)
 		report.mu.Lock()
 		t.Logf("%d workloads, %d minutes of churn: %d deaths, %d objects replaced, %d passes, %d writes, %d events sent",
 			workloads, minutes, s.deaths, s.replaced, report.passes, s.written, s.told)
@@ -155,20 +155,30 @@ func soakNow() soakMark {
 	return soakMark{heap: m.HeapAlloc, goroutines: runtime.NumGoroutine()}
 }
 
-// churn lets the minutes pass and returns the marks at a third of them and at their end.
-func (s *soak) churn(p *Platform, minutes int) (early, late soakMark) {
+// churn lets the minutes pass and returns the least of three minutes at a third of them and at their end: what a pass holds at
+// the moment of a mark is no growth.
+func (s *soak) churn(minutes int) (early, late soakMark) {
+	var marks []soakMark
 	for second := range minutes * 60 {
 		s.second(true, second)
-		if second%60 == 59 {
-			s.checkCap()
-			late = soakNow()
-			if second/60+1 <= (minutes+2)/3 {
-				early = late
-			}
-			s.t.Logf("minute %d: heap %s, %d goroutines, %d incidents", second/60+1, mib(late.heap), late.goroutines, len(s.Names("incidents")))
+		if second%60 != 59 {
+			continue
 		}
+		s.checkCap()
+		m := soakNow()
+		marks = append(marks, m)
+		s.t.Logf("minute %d: heap %s, %d goroutines, %d incidents", len(marks), mib(m.heap), m.goroutines, len(s.Names("incidents")))
 	}
-	return early, late
+	third := (minutes + 2) / 3
+	return least(marks[max(0, third-3):third]), least(marks[max(0, minutes-3):])
+}
+
+func least(marks []soakMark) soakMark {
+	out := marks[0]
+	for _, m := range marks[1:] {
+		out.heap, out.goroutines = min(out.heap, m.heap), min(out.goroutines, m.goroutines)
+	}
+	return out
 }
 
 // second is one second of the cluster, between two whole ones, so that it never meets a pass that began at the same time.
@@ -205,7 +215,7 @@ func (s *soak) second(mischief bool, second int) {
 
 // mischief has a rough minute in each five, which opens the breaker; the rest is calm enough for it to close again.
 func (s *soak) mischief(second int) {
-	rate := float64(len(s.loads)) / 1500 // of workloads harmed in a second
+	rate := float64(len(s.loads)) / 1000 // of workloads harmed in a second
 	if second/60%5 == 3 {
 		rate *= 8
 	}
