@@ -40,10 +40,10 @@ func autoscaling() *g.Dashboard {
 			g.Query(`sum(kube_pod_status_ready{condition="true", namespace="$namespace", pod=~"($target|$name)`+podSuffix+`"})`, "ready"),
 			g.Query(of("homeostat_autoscaler_min_replicas"), "minimum"),
 			g.Query(of("homeostat_autoscaler_max_replicas"), "maximum"),
-		).Size(g.Columns, 10).Dashed("minimum|maximum", "red"),
+		).Size(g.Columns, 10).Unfilled().Colored("decided", "blue").Colored("ready", "purple").Dashed("minimum|maximum", "red"),
 		g.Timeline("What settled the number", "One line for each reason, filled while it was the reason of the last pass; docs/metrics.md says what each means.",
 			"settles the number", "blue",
-			g.Query(`max by (reason) (homeostat_autoscaler_reason{`+ofOne+`})`, "{{reason}}")).Size(g.Columns, 7),
+			g.Query(`max by (reason) (homeostat_autoscaler_reason{`+ofOne+`})`, "{{reason}}")).Size(g.Columns, 6),
 	)
 
 	d.Row("Load")

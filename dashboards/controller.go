@@ -67,7 +67,7 @@ func controller() *g.Dashboard {
 		g.Series("CPU", "Cores in use.", "none", g.Query(`rate(process_cpu_seconds_total{`+ofJob+`}[$__rate_interval])`, "{{instance}}")),
 		g.Series("Goroutines", "Goroutines that exist.", "short", g.Query(`go_goroutines{`+ofJob+`}`, "{{instance}}")),
 		g.Logs("Log of the controller", "What the processes wrote to standard error, where an agent ships it.",
-			`{namespace=~".+", pod=~"homeostat`+podSuffix+`"} | json level="level", msg="msg", error="error" | level=~"WARN|ERROR"`),
+			`{namespace=~".+", pod=~"homeostat`+podSuffix+`"} | json level="level", msg="msg", error="error" | level=~"WARN|ERROR" | line_format "{{.level}} {{.msg}} {{.error}}"`),
 	)
 	return d
 }

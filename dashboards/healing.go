@@ -86,7 +86,7 @@ func remediation() []g.Panel {
 		g.Stacked("Remediations by outcome", "What was done, and what became of it.", "cpm",
 			g.Query(`sum by (kind, result) (rate(homeostat_healing_remediations_total[$__rate_interval])) * 60`, "{{kind}} {{result}}")),
 		g.Stacked("Refusals by reason", "Guards that kept Homeostat from acting, once for each incident and reason.", "cpm",
-			g.Query(`sum by (reason) (rate(homeostat_healing_refusals_total[$__rate_interval])) * 60`, "{{reason}}")),
+			g.Query(`sum by (reason) (rate(homeostat_healing_refusals_total[$__rate_interval])) * 60 > 0`, "{{reason}}")),
 		g.Series("Budgets", "Actions left: of the workloads that spent any, and of the cluster.", "short",
 			g.Query(`min by (namespace, workload, policy) (homeostat_healing_budget_left{`+ofWorkloads+`})`, "{{namespace}}/{{workload}}"),
 			g.Query(`max(homeostat_healing_cluster_budget_left)`, "cluster")).Dashed("cluster", "orange"),

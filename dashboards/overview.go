@@ -15,7 +15,7 @@ func overview() *g.Dashboard {
 	d.Add(
 		g.Stat("Autoscalers", "Autoscalers that a decision is made about.", "short",
 			`count(max by (namespace, kind, name) (homeostat_autoscaler_reason{`+ofNamespaces+`})) or vector(0)`, g.Plain()),
-		g.Stat("Held below what is asked for", "Autoscalers whose metrics ask for more replicas than were decided: a bound, a rate limit, a health rule or a pause holds them.", "short",
+		g.Stat("Held back", "Autoscalers whose metrics ask for more replicas than were decided: a bound, a rate limit, a health rule or a pause holds them.", "short",
 			`count(max by (namespace, kind, name) (homeostat_autoscaler_proposed_replicas{`+ofNamespaces+`}) > max by (namespace, kind, name) (homeostat_autoscaler_desired_replicas{`+ofNamespaces+`})) or vector(0)`,
 			g.OrangeFrom(1)),
 		g.Stat("Blind", "Autoscalers with a metric that cannot be computed.", "short",

@@ -148,7 +148,8 @@ func (s *story) heal(now time.Time) {
 	}
 	s.telemetry.Incident(oom)
 	if before := s.killed; before.Name != "" {
-		before.State, before.ResolvedAt, before.Message = incident.Resolved, now, "healthy again"
+		before.State, before.ResolvedAt = incident.Resolved, now
+		before.Reason, before.Message = string(healing.ReasonResolved), "healthy again"
 		s.telemetry.Incident(before)
 	}
 	s.killed = oom

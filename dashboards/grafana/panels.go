@@ -157,6 +157,21 @@ func (p Panel) Dashed(legend, color string) Panel {
 	return p
 }
 
+// Colored draws the series of that legend in that color.
+func (p Panel) Colored(legend, color string) Panel {
+	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, Override{
+		Matcher:    Matcher{ID: "byRegexp", Options: legend},
+		Properties: []Property{{ID: "color", Value: map[string]any{"mode": "fixed", "fixedColor": color}}},
+	})
+	return p
+}
+
+// Unfilled draws all series as lines without an area under them.
+func (p Panel) Unfilled() Panel {
+	p.FieldConfig.Defaults.Custom["fillOpacity"] = 0
+	return p
+}
+
 // TargetLine draws a line across a chart at that value.
 func (p Panel) TargetLine(at float64, color string) Panel {
 	p.FieldConfig.Defaults.Thresholds = &Thresholds{Mode: "absolute", Steps: []Step{{Color: "transparent"}, {Value: &at, Color: color}}}
