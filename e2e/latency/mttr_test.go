@@ -120,7 +120,7 @@ type column struct {
 	policy *v1alpha1.HealingPolicySpec
 }
 
-func columns() (off []column, on []column) {
+func columns() (off, on []column) {
 	selector := metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
 	return []column{{name: "off"}}, []column{
 		{name: "observing", policy: &v1alpha1.HealingPolicySpec{Selector: selector, Mode: v1alpha1.HealingObserve}},
@@ -203,7 +203,8 @@ func measure(t *testing.T, f *fault, c *column) string {
 	}
 	short := false
 	if err := within(t.Context(), 2*time.Minute, func(ctx context.Context) error {
-		if whole(ctx, ns) != nil {
+		failed := whole(ctx, ns) != nil
+		if failed {
 			return nil
 		}
 		pods, err := podsOf(ctx, ns)

@@ -12,7 +12,8 @@ func TestAnEventSaysWhatItIsAbout(t *testing.T) {
 	in := incident.Incident{
 		Reason: string(healing.ReasonNotApplicable), Message: "nothing is done",
 		Timeline: []incident.Entry{
-			{Reason: string(healing.ReasonOpened), Message: "it fails"}, {Reason: string(healing.ReasonMemberJoined), Message: "fails because of it: front"},
+			{Reason: string(healing.ReasonOpened), Message: "it fails"},
+			{Reason: string(healing.ReasonMemberJoined), Message: "fails because of it: front"},
 			{Reason: string(healing.ReasonMemberJoined), Message: "fails because of it: page"},
 			{Reason: string(healing.ReasonNotApplicable), Message: "nothing is done"},
 		},
