@@ -49,16 +49,24 @@ func (s *soak) newPod(l *soakLoad, name string) *soakPod {
 
 // ailment of the pod at this time.
 func (p *soakPod) ailment(l *soakLoad, now time.Time) string {
-	for _, a := range []string{crashes, oom, unpulled, unready} {
-		if strings.HasSuffix(p.image, "-"+a) {
-			return a
-		}
+	if a := ailmentOf(p.image); a != well {
+		return a
 	}
 	if now.Before(p.until) {
 		return p.ails
 	}
 	if now.Before(l.until) {
 		return l.ails
+	}
+	return well
+}
+
+// ailmentOf returns what ails every pod with the image.
+func ailmentOf(image string) string {
+	for _, a := range []string{crashes, oom, unpulled, unready} {
+		if strings.HasSuffix(image, "-"+a) {
+			return a
+		}
 	}
 	return well
 }

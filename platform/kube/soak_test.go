@@ -199,6 +199,7 @@ func (s *soak) second(mischief bool, second int) {
 				s.dropPod(l, k)
 			}
 		}
+		s.mend(l)
 		s.control(l)
 		for _, pod := range l.pods {
 			s.step(l, pod)
@@ -295,16 +296,21 @@ func (s *soak) quiet(minutes int) {
 		}
 	}
 	for second := range (minutes + 2) * 60 {
-		if second == 60 { // a person takes away what a StatefulSet waits for in vain
-			for _, l := range s.loads {
-				for _, pod := range slices.Clone(l.pods) {
-					if !pod.ready && pod.hash != l.newest().hash {
-						s.dropPod(l, pod)
-					}
-				}
-			}
-		}
 		s.second(false, second)
+	}
+}
+
+// mend is what people do about what nobody healed: another release after some minutes, and away with what a StatefulSet waits for in
+// vain.
+func (s *soak) mend(l *soakLoad) {
+	long := 6 * time.Minute
+	if ailmentOf(l.newest().image) != well && s.now.Sub(l.began) > long {
+		s.release(l, "registry.local/"+l.name+":"+s.id("v"), "", l.newest().limit)
+	}
+	for _, p := range slices.Clone(l.pods) {
+		if l.stateful && !p.ready && p.hash != l.newest().hash && s.now.Sub(p.readySince) > time.Minute {
+			s.dropPod(l, p)
+		}
 	}
 }
 
