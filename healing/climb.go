@@ -276,7 +276,8 @@ func (p *pass) relapsed(t *tracked, r *incident.Remediation) bool {
 			return true
 		}
 		one := p.replica(f.ReplicaUID, f.Replica)
-		return one != nil && !raisable(one, &r.Change)
+		own := f.ReplicaUID == r.ReplicaUID && f.Replica == r.Replica // another one was raised later, or never
+		return own && one != nil && !raisable(one, &r.Change)
 	})
 }
 

@@ -63,7 +63,7 @@ func (p *pass) verifyEnough(t *tracked, r *incident.Remediation, healthy bool) {
 	again := func(f incident.Finding) bool {
 		one, since := p.replica(f.ReplicaUID, f.Replica), base
 		if r.Remedy == incident.RemedyResizeMemory && !r.Change.Template {
-			since = first.FinishedAt.Add(raiseTakes)
+			since = raisedAt(&t.inc, f.ReplicaUID, f.Replica, first.FinishedAt).Add(raiseTakes)
 		}
 		return f.Death != nil && f.Since.After(since) && (r.Remedy != incident.RemedyResizeMemory || one != nil && !raisable(one, &r.Change))
 	}
@@ -78,6 +78,17 @@ func (p *pass) verifyEnough(t *tracked, r *incident.Remediation, healthy bool) {
 	default:
 		p.notHelped(t, r, p.stillUnhealthy(r))
 	}
+}
+
+// raisedAt returns when the limit of that replica was raised, otherwise where it was not raised by a remediation of its own.
+func raisedAt(inc *incident.Incident, uid, name string, otherwise time.Time) time.Time {
+	for i := range slices.Backward(inc.Remediations) {
+		r := &inc.Remediations[i]
+		if r.Remedy == incident.RemedyResizeMemory && r.Outcome == incident.Done && r.ReplicaUID == uid && r.Replica == name {
+			return r.FinishedAt
+		}
+	}
+	return otherwise
 }
 
 // verifyRolled wants the rollout that the remedy began to end, and all replicas to be healthy.
