@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/lokipush"
 )
@@ -16,7 +17,7 @@ func (a *App) usePush() error {
 	}
 	client := c.HTTPClient()
 	p, err := lokipush.New(lokipush.Options{
-		URL: c.URL, Tenant: c.Tenant, Labels: c.Labels, Timeout: c.Timeout.D(), Backlog: c.BacklogMiB << 20, HTTP: &client, Log: a.log,
+		URL: c.URL, Tenant: c.Tenant, Labels: c.Labels, Timeout: c.Timeout.D(), Backlog: c.BacklogMiB << 20, HTTP: &client, Log: a.log, Now: time.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("configure logs.push: %w", err)

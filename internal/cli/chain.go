@@ -101,40 +101,51 @@ func (c *chainFlags) fromPlatform(ctx context.Context, f *sourceFlags, out *chai
 	if err != nil {
 		return err
 	}
-	if !cluster.IsDecisionID(out.ID) {
-		name := out.ID
-		if space, rest, found := strings.Cut(out.ID, "/"); found {
-			ns, name = space, rest
-		} else if ns != "" {
-			out.ID = cluster.IncidentID(ns, name)
-		}
-		list, err := r.Incidents(ctx, ns)
-		if err != nil {
-			return err
-		}
-		for _, in := range list {
-			if in.Name == name && (ns == "" || in.Namespace == ns) {
-				out.ID = cluster.IncidentID(in.Namespace, in.Name)
-				out.Moments = append(out.Moments, report.MomentsOf(&in)...)
-			}
-		}
+	if cluster.IsDecisionID(out.ID) {
+		err = out.fromChanges(ctx, r, ns)
 	} else {
-		list, err := r.Autoscalers(ctx, ns)
-		if err != nil {
-			return err
-		}
-		for _, a := range list {
-			of := slices.DeleteFunc(slices.Clone(a.Changes), func(ch report.Change) bool { return ch.ID != out.ID })
-			for _, m := range report.MomentsOfChanges(of) {
-				m.Object = a.Target.String()
-				out.Moments = append(out.Moments, m)
-			}
-		}
+		ns, err = out.fromIncidents(ctx, r, ns)
 	}
-	if f.state != "" {
-		return nil // a local run has no events that are kept
+	if err != nil || f.state != "" {
+		return err // a local run has no events that are kept
 	}
 	return c.fromEvents(ctx, f, ns, out)
+}
+
+func (out *chainOut) fromChanges(ctx context.Context, r reader, ns string) error {
+	list, err := r.Autoscalers(ctx, ns)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		of := slices.DeleteFunc(slices.Clone(a.Changes), func(ch report.Change) bool { return ch.ID != out.ID })
+		for _, m := range report.MomentsOfChanges(of) {
+			m.Object = a.Target.String()
+			out.Moments = append(out.Moments, m)
+		}
+	}
+	return nil
+}
+
+// fromIncidents returns the namespace of the incident, or the one that was given.
+func (out *chainOut) fromIncidents(ctx context.Context, r reader, ns string) (string, error) {
+	name := out.ID
+	if space, rest, found := strings.Cut(out.ID, "/"); found {
+		ns, name = space, rest
+	} else if ns != "" {
+		out.ID = cluster.IncidentID(ns, name)
+	}
+	list, err := r.Incidents(ctx, ns)
+	if err != nil {
+		return ns, err
+	}
+	for _, in := range list {
+		if in.Name == name && (ns == "" || in.Namespace == ns) {
+			ns, out.ID = in.Namespace, cluster.IncidentID(in.Namespace, in.Name)
+			out.Moments = append(out.Moments, report.MomentsOf(&in)...)
+		}
+	}
+	return ns, nil
 }
 
 func (c *chainFlags) fromEvents(ctx context.Context, f *sourceFlags, ns string, out *chainOut) error {

@@ -54,6 +54,8 @@ type Options struct {
 	HTTP *config.HTTPClientConfig
 	// Log is told when Loki does not take lines, at most once a minute; required.
 	Log *slog.Logger
+	// Now is the clock; required. It decides only how often the log says so.
+	Now func() time.Time
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -64,6 +66,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.URL = strings.TrimRight(o.URL, "/") + "/loki/api/v1/push"
 	if o.Log == nil {
 		return o, errors.New("log: it is required")
+	}
+	if o.Now == nil {
+		return o, errors.New("now: it is required")
 	}
 	for _, d := range []struct {
 		field    string

@@ -52,7 +52,7 @@ func New(o Options) (*Pusher, error) {
 	cfg.BatchWait, cfg.BatchSize, cfg.Timeout, cfg.TenantID, cfg.Client = o.Wait, batchBytes, o.Timeout, o.Tenant, *o.HTTP
 	cfg.BackoffConfig.MinBackoff, cfg.BackoffConfig.MaxBackoff, cfg.BackoffConfig.MaxRetries = o.MinBackoff, o.MaxBackoff, tries
 	p := &Pusher{options: o, queue: make(chan journal.Record, Queue), backlog: newBacklog(o.Backlog)}
-	p.open = func() (client, error) { return loki.NewWithLogger(cfg, &clientLog{log: o.Log}) }
+	p.open = func() (client, error) { return loki.NewWithLogger(cfg, &clientLog{log: o.Log, now: o.Now}) }
 	gaveUp, err := givenUp(cfg.URL.Host)
 	if err != nil {
 		return nil, err
@@ -164,6 +164,7 @@ const sayEvery = time.Minute
 // clientLog takes what the client logs, in the form of go-kit/log: pairs of key and value.
 type clientLog struct {
 	log  *slog.Logger
+	now  func() time.Time
 	mu   sync.Mutex
 	said time.Time
 }
@@ -172,7 +173,7 @@ type clientLog struct {
 func (l *clientLog) Log(pairs ...any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
+	now := l.now()
 	if now.Sub(l.said) < sayEvery {
 		return nil
 	}

@@ -47,7 +47,7 @@ func pusher(t *testing.T, s *store, change func(*Options)) (p *Pusher, end func(
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	o := Options{
-		URL: server.URL, Wait: 10 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		URL: server.URL, Wait: 10 * time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	if change != nil {
 		change(&o)
@@ -214,7 +214,7 @@ func (g *gate) Stop() {
 // gated returns a Pusher to a gate that is closed.
 func gated(t *testing.T, backlog int) (*Pusher, *gate) {
 	t.Helper()
-	p, err := New(Options{URL: "http://loki.invalid", Backlog: backlog, Grace: 3 * time.Second, Log: slog.New(slog.DiscardHandler)})
+	p, err := New(Options{URL: "http://loki.invalid", Backlog: backlog, Grace: 3 * time.Second, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func TestARecordWithoutJSONIsDroppedAloneAndCounted(t *testing.T) {
 
 func TestOptionsThatAreNotAllowed(t *testing.T) {
 	t.Parallel()
-	good := Options{URL: "https://loki/path/", Log: slog.New(slog.DiscardHandler)}
+	good := Options{URL: "https://loki/path/", Log: slog.New(slog.DiscardHandler), Now: time.Now}
 	for name, tc := range map[string]struct {
 		change func(*Options)
 		want   string
@@ -369,6 +369,7 @@ func TestOptionsThatAreNotAllowed(t *testing.T) {
 		"no URL":     {func(o *Options) { o.URL = "loki:3100" }, "url: allowed is"},
 		"a password": {func(o *Options) { o.URL = "http://me:s3cret@loki" }, "without credentials"},
 		"no log":     {func(o *Options) { o.Log = nil }, "log: it is required"},
+		"no clock":   {func(o *Options) { o.Now = nil }, "now: it is required"},
 		"a timeout":  {func(o *Options) { o.Timeout = -time.Second }, "timeout: -1s is not allowed"},
 		"a backlog":  {func(o *Options) { o.Backlog = -1 }, "backlog: -1 is not allowed"},
 	} {

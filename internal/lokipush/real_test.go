@@ -18,7 +18,7 @@ import (
 // TestRealLoki pushes to a Loki with tenants and reads back by the id, which is structured metadata and no label.
 func TestRealLoki(t *testing.T) {
 	url := lokitest.Start(t, "../..", true)
-	p, err := New(Options{URL: url, Tenant: "ops", Wait: 50 * time.Millisecond, Grace: time.Minute, Timeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler)})
+	p, err := New(Options{URL: url, Tenant: "ops", Wait: 50 * time.Millisecond, Grace: time.Minute, Timeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

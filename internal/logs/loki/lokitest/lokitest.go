@@ -4,6 +4,7 @@
 package lokitest
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -50,7 +51,7 @@ func Start(t *testing.T, root string, tenants bool) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "-config.file="+filepath.Join(root, "hack/loki/loki.yaml"), "-config.expand-env=true")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, "-config.file="+filepath.Join(root, "hack/loki/loki.yaml"), "-config.expand-env=true")
 	cmd.Env = append(os.Environ(), "LOKI_DIR="+dir, "LOKI_AUTH="+strconv.FormatBool(tenants), "LOKI_HTTP_PORT="+port, "LOKI_GRPC_PORT="+grpc)
 	cmd.Stdout, cmd.Stderr = log, log
 	endWithParent(cmd)
@@ -61,19 +62,23 @@ func Start(t *testing.T, root string, tenants bool) (url string) {
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // its data go with the folder
-		<-ended
+		<-ended                //nolint:errcheck // it was killed
 		_ = log.Close()
 	})
 	url = "http://127.0.0.1:" + port
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/ready", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1200 {
 		select {
 		case err := <-ended:
 			ended <- err
 			text, _ := os.ReadFile(log.Name())
 			t.Fatalf("Loki ended: %v\n%s", err, text)
-		default:
+		case <-time.After(50 * time.Millisecond):
 		}
-		if res, err := Client().Get(url + "/ready"); err == nil {
+		if res, err := Client().Do(req); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return url
@@ -92,7 +97,8 @@ func Client() *http.Client {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
