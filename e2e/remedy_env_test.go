@@ -35,25 +35,34 @@ type traffic struct {
 }
 
 // send sends requests to the Service on a fixed schedule until stop is called.
-func (s *space) send(perSecond int, path string) *traffic { return s.sendTo(perSecond, path, nil) }
+func (s *space) send(perSecond int, path string, params map[string]string) *traffic {
+	return s.sendBy(perSecond, func(ctx context.Context, _ int) error {
+		_, err := env.kube.CoreV1().Services(s.name).ProxyGet("http", web, "80", path, params).DoRaw(ctx)
+		return err
+	})
+}
 
-func (s *space) sendTo(perSecond int, path string, params map[string]string) *traffic {
+// sendEvenly does so to the pods themselves, one after the other.
+func (s *space) sendEvenly(perSecond int, pods []corev1.Pod, path string, params map[string]string) *traffic {
+	return s.sendBy(perSecond, func(ctx context.Context, n int) error {
+		_, err := env.kube.CoreV1().Pods(s.name).ProxyGet("http", pods[n%len(pods)].Name, "8080", path, params).DoRaw(ctx)
+		return err
+	})
+}
+
+func (s *space) sendBy(perSecond int, one func(ctx context.Context, n int) error) *traffic {
 	tr := &traffic{}
 	ctx, cancel := context.WithCancel(s.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(perSecond))
 		defer tick.Stop()
-		for {
+		for n := 0; ; n++ {
 			select {
 			case <-ctx.Done():
 				return
 			case at := <-tick.C:
-				running.Go(func() {
-					// What is on its way at the end is answered too.
-					_, err := env.kube.CoreV1().Services(s.name).ProxyGet("http", web, "80", path, params).DoRaw(s.t.Context())
-					tr.note(at, err)
-				})
+				running.Go(func() { tr.note(at, one(s.t.Context(), n)) }) // what is on its way at the end is answered too
 			}
 		}
 	})

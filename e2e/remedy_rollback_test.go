@@ -49,7 +49,7 @@ func TestRemedyBadReleaseIsRolledBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			users := s.send(10, "hostname")
+			users := s.send(10, "hostname", nil)
 			s.release(c.release)
 
 			in := s.awaitIncident(c.kind, 4*time.Minute, inState(incident.Resolved))

@@ -121,6 +121,12 @@ func describeIncident(in *v1alpha1.Incident) string {
 		e := &st.Timeline[i]
 		fmt.Fprintf(&out, "  %s %s: %s\n", e.At.Format("15:04:05.000"), e.Reason, e.Message)
 	}
+	for _, o := range st.For {
+		fmt.Fprintf(&out, "  for: %s\n", o)
+	}
+	for _, o := range st.Against {
+		fmt.Fprintf(&out, "  against: %s\n", o)
+	}
 	for i := range st.Remediations {
 		r := &st.Remediations[i]
 		fmt.Fprintf(&out, "  remediation %s of %s (%s) by %s: %s %s: %s\n", r.ID, r.Replica, r.ReplicaUID, r.By, r.Outcome, r.Reason, r.Message)
