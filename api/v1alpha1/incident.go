@@ -29,7 +29,7 @@ const (
 // +kubebuilder:printcolumn:name="Root",type=string,JSONPath=`.status.root`,description="the incident that it follows from"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.status.workload.kind`,priority=1,description="of the workload"
-// +kubebuilder:printcolumn:name="Count",type=integer,JSONPath=`.status.occurrences`,priority=1,description="deaths, or replicas that show it"
+// +kubebuilder:printcolumn:name="Count",type=integer,JSONPath=`.status.occurrences`,description="deaths, or replicas that show it"
 // +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.memberCount`,priority=1,description="workloads that fail because of it"
 // +kubebuilder:printcolumn:name="Last Seen",type=date,JSONPath=`.status.lastSeenAt`,priority=1
 // +kubebuilder:printcolumn:name="Cause",type=string,JSONPath=`.status.cause`,priority=1

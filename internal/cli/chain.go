@@ -158,7 +158,7 @@ func (c *chainFlags) fromEvents(ctx context.Context, f *sourceFlags, ns string, 
 		return err
 	}
 	for page := (metav1.ListOptions{Limit: eventsPage}); ; {
-		list, err := h.client.CoreV1().Events(ns).List(ctx, page)
+		list, err := h.core.Events(ns).List(ctx, page)
 		if apierrors.IsForbidden(err) {
 			out.Notes = append(out.Notes, "events may not be read: "+err.Error())
 			return nil

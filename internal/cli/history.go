@@ -12,7 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes"
+	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/homeostat/homeostat/internal/cluster"
@@ -50,19 +51,26 @@ func workloadArg(command string, args []string, allowed ...string) (cluster.Ref,
 }
 
 // history reads what a cluster itself remembers of a workload: events for an hour, and the revisions that its owner keeps.
-type history struct{ client kubernetes.Interface }
+type history struct {
+	core coreclient.CoreV1Interface
+	apps appsclient.AppsV1Interface
+}
 
 func openHistory(cfg *rest.Config) (history, error) {
-	c, err := kubernetes.NewForConfig(cfg)
+	core, err := coreclient.NewForConfig(cfg)
 	if err != nil {
 		return history{}, fmt.Errorf("make client: %w", err)
 	}
-	return history{client: c}, nil
+	apps, err := appsclient.NewForConfig(cfg)
+	if err != nil {
+		return history{}, fmt.Errorf("make client: %w", err)
+	}
+	return history{core: core, apps: apps}, nil
 }
 
 // events returns the newest events about the object, oldest first; a note where they may not be read.
 func (h history) events(ctx context.Context, ref cluster.Ref) (list []cluster.Event, note string, err error) {
-	got, err := h.client.CoreV1().Events(ref.Namespace).List(ctx, metav1.ListOptions{
+	got, err := h.core.Events(ref.Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: fields.Set{"involvedObject.kind": ref.Kind, "involvedObject.name": ref.Name}.String(),
 	})
 	if apierrors.IsForbidden(err) {
@@ -115,7 +123,7 @@ func (h history) rollouts(ctx context.Context, ref cluster.Ref) ([]report.Moment
 }
 
 func (h history) replicaSets(ctx context.Context, ref cluster.Ref) ([]report.Moment, error) {
-	list, err := h.client.AppsV1().ReplicaSets(ref.Namespace).List(ctx, metav1.ListOptions{})
+	list, err := h.apps.ReplicaSets(ref.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // wrapped by the caller, which tells one kind of error from others
 	}
@@ -137,7 +145,7 @@ func (h history) replicaSets(ctx context.Context, ref cluster.Ref) ([]report.Mom
 }
 
 func (h history) controllerRevisions(ctx context.Context, ref cluster.Ref) ([]report.Moment, error) {
-	list, err := h.client.AppsV1().ControllerRevisions(ref.Namespace).List(ctx, metav1.ListOptions{})
+	list, err := h.apps.ControllerRevisions(ref.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // wrapped by the caller, which tells one kind of error from others
 	}

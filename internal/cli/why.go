@@ -88,7 +88,7 @@ func (f *sourceFlags) why(ctx context.Context, r reader, ref cluster.Ref) (*repo
 
 // pod adds the pod as it is now, and what is to be found on it.
 func (h history) pod(ctx context.Context, y *report.Why) error {
-	pod, err := h.client.CoreV1().Pods(y.Replica.Namespace).Get(ctx, y.Replica.Name, metav1.GetOptions{})
+	pod, err := h.core.Pods(y.Replica.Namespace).Get(ctx, y.Replica.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -72,28 +72,43 @@ type ScalingWriter interface {
 	Report(ctx context.Context, a Autoscaler, rec hpa.Recommendation, h hpa.History, err error) error
 }
 
-// HealingSource gives the healing loop its view.
+// HealingSource gives the healing loop all that it reads.
 type HealingSource interface {
+	ClusterSource
+	UsageSource
+	RecordSource
+	// PolicyFor returns the policy that governs the workload; ok is false where the workload is not watched at all.
+	PolicyFor(w *cluster.Workload) (p healing.Policy, ok bool)
+}
+
+// ClusterSource is the view of the cluster.
+type ClusterSource interface {
 	// Snapshot returns the present view; it reads caches.
 	Snapshot(now time.Time) *cluster.Snapshot
+	// Trouble says what is wrong with the platform's API at the moment, a sentence; empty: nothing is known to be.
+	Trouble(now time.Time) string
+	// Home is the namespace in which incidents about the cluster and its nodes are kept; empty: they are not.
+	Home() string
+}
+
+// UsageSource is what containers use.
+type UsageSource interface {
 	// Memory returns the view on the usage of the containers of one namespace.
 	Memory(namespace string) healing.MemoryView
 	// Trend returns the long history of the usage of the containers of one namespace.
 	Trend(namespace string) healing.TrendView
-	// AllIncidents returns every stored incident that is active, and those that were resolved in the last hour.
-	AllIncidents() []incident.Incident
-	// ClusterSpent returns the times of the actions charged to the budget of the cluster.
-	ClusterSpent() []time.Time
-	// Home is the namespace in which incidents about the cluster and its nodes are kept; empty: they are not.
-	Home() string
-	// Trouble says what is wrong with the platform's API at the moment, a sentence; empty: nothing is known to be.
-	Trouble(now time.Time) string
-	// PolicyFor returns the policy that governs the workload; ok is false where the workload is not watched at all.
-	PolicyFor(w *cluster.Workload) (p healing.Policy, ok bool)
+}
+
+// RecordSource is what was stored before.
+type RecordSource interface {
 	// Incidents returns the stored incidents of a workload, active and resolved.
 	Incidents(w cluster.Ref) []incident.Incident
+	// AllIncidents returns every stored incident that is active, and those that were resolved in the last hour.
+	AllIncidents() []incident.Incident
 	// Spent returns the times of the actions charged to the workload under the policy.
 	Spent(p healing.Policy, w cluster.Ref) []time.Time
+	// ClusterSpent returns the times of the actions charged to the budget of the cluster.
+	ClusterSpent() []time.Time
 }
 
 // IncidentStore is the write side of incidents.

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -109,7 +108,7 @@ func known(n int32) string {
 	if n < 0 {
 		return "not known how often"
 	}
-	return fmt.Sprintf("%d", n)
+	return count(n)
 }
 
 func day(p *printer, t time.Time) string { return t.In(p.loc).Format(time.DateOnly) }

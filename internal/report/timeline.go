@@ -38,12 +38,14 @@ type Moment struct {
 
 // MomentsOf returns the moments of an incident: its own timeline, with what was done told from what was seen.
 func MomentsOf(in *incident.Incident) []Moment {
+	deeds := []healing.Reason{
+		healing.ReasonRemediationStart, healing.ReasonSucceeded, healing.ReasonFailed, healing.ReasonCarriedOut, healing.ReasonNotHelped,
+		healing.ReasonNextRung, healing.ReasonBlockedByPDB, healing.ReasonTakenOver,
+	}
 	out := make([]Moment, 0, len(in.Timeline))
 	for _, e := range in.Timeline {
 		m := Moment{At: e.At, Kind: MomentIncident, Reason: e.Reason, Message: e.Message, Incident: in.Name}
-		switch healing.Reason(e.Reason) {
-		case healing.ReasonRemediationStart, healing.ReasonSucceeded, healing.ReasonFailed, healing.ReasonCarriedOut, healing.ReasonNotHelped,
-			healing.ReasonNextRung, healing.ReasonBlockedByPDB, healing.ReasonTakenOver:
+		if slices.Contains(deeds, healing.Reason(e.Reason)) {
 			m.Kind = MomentRemedy
 		}
 		out = append(out, m)

@@ -132,7 +132,7 @@ type quiet struct{}
 func (quiet) Decided(control.Autoscaler, hpa.Observation, hpa.History, hpa.Recommendation, error) {}
 func (quiet) Incident(incident.Incident)                                                          {}
 func (quiet) Acted(healing.Action, healing.Result, time.Time)                                     {}
-func (quiet) Healed(control.HealingView) {}
+func (quiet) Healed(control.HealingView)                                                          {}
 func (quiet) Turned(string, time.Duration, error)                                                 {}
 
 // loops runs both engines on the platform as the controller does, until the test ends.
