@@ -203,9 +203,8 @@ func measure(t *testing.T, f *fault, c *column) string {
 	}
 	short := false
 	if err := within(t.Context(), 2*time.Minute, func(ctx context.Context) error {
-		failed := whole(ctx, ns) != nil
-		if failed {
-			return nil
+		if whole(ctx, ns) != nil {
+			return nil //nolint:nilerr // that it is not whole is what is waited for
 		}
 		pods, err := podsOf(ctx, ns)
 		for i := range pods {
