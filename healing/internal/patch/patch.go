@@ -104,11 +104,7 @@ func (c *Change) memory() []string {
 func (c *Change) replicas() (cluster.Ref, []string) {
 	n := strconv.Itoa(int(c.Change.ToReplicas))
 	if s := c.Workload.Scaler; s != nil {
-		field := "minReplicas"
-		if s.Ref.Kind == "Autoscaler" {
-			field = "min"
-		}
-		return s.Ref, []string{"spec:", "  " + field + ": " + n}
+		return s.Ref, []string{"spec:", "  minReplicas: " + n}
 	}
 	return c.Workload.Ref, []string{"spec:", "  replicas: " + n}
 }
