@@ -57,7 +57,7 @@ func TestPreview(t *testing.T) {
 		t.Skip("DASHBOARDS_PREVIEW names no folder: make dashboards-preview")
 	}
 	loki := startLoki(t)
-	pusher, err := lokipush.New(lokipush.Options{URL: loki, Wait: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	pusher, err := lokipush.New(lokipush.Options{URL: loki, Wait: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestEveryLokiQueryReturnsLines(t *testing.T) {
 
 func pushStory(t *testing.T, loki string) {
 	t.Helper()
-	pusher, err := lokipush.New(lokipush.Options{URL: loki, Wait: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	pusher, err := lokipush.New(lokipush.Options{URL: loki, Wait: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
