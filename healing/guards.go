@@ -118,11 +118,14 @@ func noEvidence(q *proposal) (string, bool) {
 	if q.t.isNew() {
 		return "refused: the evidence is not stored yet", true
 	}
-	if q.victim == nil || q.retry != nil || q.follows {
+	if q.victim == nil || q.retry != nil {
 		return "", false
 	}
-	if q.victim.Kind != q.t.inc.Kind && len(q.t.capture) > 0 {
+	if (q.follows || q.victim.Kind != q.t.inc.Kind) && len(q.t.capture) > 0 {
 		return "refused: the log of what was seen now is not stored yet", true
+	}
+	if q.follows {
+		return "", false
 	}
 	c, wanted := q.captureOf(q.victim)
 	return "refused: the log of " + c.Replica + " is not captured yet", wanted && !q.t.inc.HasLog(c.Replica, c.Container)
