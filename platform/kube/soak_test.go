@@ -148,6 +148,7 @@ type soakMark struct {
 }
 
 func soakNow() soakMark {
+	synctest.Wait() // what a pass holds meanwhile is no growth
 	runtime.GC()
 	runtime.GC() // what the first one found to be finalized
 	var m runtime.MemStats
@@ -155,8 +156,7 @@ func soakNow() soakMark {
 	return soakMark{heap: m.HeapAlloc, goroutines: runtime.NumGoroutine()}
 }
 
-// churn lets the minutes pass and returns the least of three minutes at a third of them and at their end: what a pass holds at
-// the moment of a mark is no growth.
+// churn lets the minutes pass and returns the least of three minutes at a third of them and at their end.
 func (s *soak) churn(minutes int) (early, late soakMark) {
 	var marks []soakMark
 	for second := range minutes * 60 {
@@ -167,7 +167,13 @@ func (s *soak) churn(minutes int) (early, late soakMark) {
 		s.checkCap()
 		m := soakNow()
 		marks = append(marks, m)
-		s.t.Logf("minute %d: heap %s, %d goroutines, %d incidents", len(marks), mib(m.heap), m.goroutines, len(s.Names("incidents")))
+		active := 0
+		for _, o := range apitest.List[v1alpha1.Incident](s.t, s.Server, "incidents") {
+			if incident.State(o.Status.State).Active() {
+				active++
+			}
+		}
+		s.t.Logf("minute %d: heap %s, %d goroutines, %d incidents, %d of them active", len(marks), mib(m.heap), m.goroutines, len(s.Names("incidents")), active)
 	}
 	third := (minutes + 2) / 3
 	return least(marks[max(0, third-3):third]), least(marks[max(0, minutes-3):])
