@@ -165,6 +165,7 @@ func (s *soak) putPolicy(sp *soakSpace) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: sp.name, Name: "heal", UID: types.UID(s.id("policy")), Generation: 1},
 		Spec: v1alpha1.HealingPolicySpec{
 			Mode: v1alpha1.HealingAct, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"tier": "soak"}}, PatchTemplate: true,
+			Budget: v1alpha1.Budget{Actions: new(int32(5)), Period: &metav1.Duration{Duration: 15 * time.Minute}},
 			Remedies: []v1alpha1.FindingRemedy{
 				{Finding: "NotReady", Ladder: []v1alpha1.Remedy{"Quarantine", "Restart"}},
 				{Finding: "OOMKilled", Ladder: []v1alpha1.Remedy{"Rollback", "ResizeMemory", "RestartWorkload"}},

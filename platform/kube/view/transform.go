@@ -19,8 +19,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// maxInterned bounds the memory of one table of shared strings; a full table starts anew.
-const maxInterned = 1 << 16
+// maxInterned bounds the memory of one table of shared strings, to about 10 MB of label sets where every Job has its own; a full
+// table starts anew.
+const maxInterned = 1 << 14
 
 // Records makes records. Strings and label sets that many objects have in common are kept once. It is safe for
 // concurrent use; make one with NewRecords.

@@ -303,6 +303,21 @@ func TestOOMCountsAndEventsAreAttachedToCopies(t *testing.T) {
 	}
 }
 
+func TestTheTablesOfSharedStringsAreBounded(t *testing.T) {
+	r := NewRecords()
+	for i := range 2*maxInterned + 10 {
+		name := fmt.Sprint("job-", i)
+		if set := r.internLabels(labelSet{"job-name": name}); set["job-name"] != name {
+			t.Fatalf("the labels of %s are %v", name, set)
+		}
+		r.intern(name)
+		r.internLimits(map[string]int64{name: 1})
+	}
+	if len(r.labels) > maxInterned || len(r.strings) > maxInterned || len(r.limits) > maxInterned {
+		t.Errorf("the tables hold %d, %d and %d, %d at most is allowed", len(r.labels), len(r.strings), len(r.limits), maxInterned)
+	}
+}
+
 func TestARingOfOwnersEnds(t *testing.T) {
 	a, b := replicaSet("a", "b", "1", "x", 1, 0), deployment("b", 1)
 	b.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "a", UID: "ReplicaSet/a", Controller: new(true)}}
