@@ -20,6 +20,18 @@ func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
+// useCluster points KUBECONFIG at the address, with the namespace demo.
+func useCluster(t *testing.T, url string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	config := "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u, namespace: demo}}]\n" +
+		"users: [{name: u, user: {}}]\nclusters: [{name: c, cluster: {server: " + url + "}}]\n"
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", path)
+}
+
 func TestWrongCallsExitWithTwoAndSayWhatIsAllowed(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("HOME", t.TempDir())

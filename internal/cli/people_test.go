@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -112,13 +110,7 @@ func (s *ward) start(t *testing.T) {
 	mux.HandleFunc("GET /api/v1/namespaces/demo/pods/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, "NotFound") })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	config := "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u, namespace: demo}}]\n" +
-		"users: [{name: u, user: {}}]\nclusters: [{name: c, cluster: {server: " + server.URL + "}}]\n"
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("KUBECONFIG", path)
+	useCluster(t, server.URL)
 }
 
 func inOrder(t *testing.T, text string, parts ...string) {

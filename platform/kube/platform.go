@@ -287,20 +287,7 @@ func (p *Platform) updated(old, now any) {
 	if uidOf(old) != uidOf(now) {
 		p.forget(old) // it was deleted and made again while its watch was away
 	}
-	switch after := now.(type) {
-	case *view.Owner:
-		if before, ok := old.(*view.Owner); ok {
-			p.notes.Updated(before, after, at)
-		}
-	case *view.Service:
-		if before, ok := old.(*view.Service); ok {
-			p.notes.Reselected(before, after, at)
-		}
-	case *view.History:
-		if before, ok := old.(*view.History); ok {
-			p.notes.Renumbered(before, after, at)
-		}
-	}
+	p.notes.Changed(old, now, at)
 	p.changed.send()
 }
 

@@ -114,27 +114,9 @@ func (o *objects) take(l *corpus.Line) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", l.Kind, err)
 	}
-	o.changed(o.kept[uid], record, l.At)
+	o.notes.Changed(o.kept[uid], record, l.At)
 	o.kept[uid] = record
 	return nil
-}
-
-// changed notes what only the moment of a change tells.
-func (o *objects) changed(before, record any, at time.Time) {
-	switch is := record.(type) {
-	case *view.Owner:
-		if was, ok := before.(*view.Owner); ok {
-			o.notes.Updated(was, is, at)
-		}
-	case *view.Service:
-		if was, ok := before.(*view.Service); ok {
-			o.notes.Reselected(was, is, at)
-		}
-	case *view.History:
-		if was, ok := before.(*view.History); ok {
-			o.notes.Renumbered(was, is, at)
-		}
-	}
 }
 
 func (o *objects) remove(uid string) {

@@ -153,3 +153,21 @@ func byNumber(a, b *Owner) int {
 	}
 	return cmp.Compare(a.Name, b.Name)
 }
+
+// Changed notes what only the moment of a change tells, of the records of one object before and after it.
+func (n *Notes) Changed(before, after any, at time.Time) {
+	switch is := after.(type) {
+	case *Owner:
+		if was, ok := before.(*Owner); ok {
+			n.Updated(was, is, at)
+		}
+	case *Service:
+		if was, ok := before.(*Service); ok {
+			n.Reselected(was, is, at)
+		}
+	case *History:
+		if was, ok := before.(*History); ok {
+			n.Renumbered(was, is, at)
+		}
+	}
+}
