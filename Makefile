@@ -59,7 +59,7 @@ lab-status: $(LAB) ## what runs in the lab
 ##@ Check
 
 .PHONY: test
-test: unit lint vuln model differential e2e ## everything: unit tests with -race, lint, govulncheck, random histories, the real HPA controller, end-to-end tests on real nodes
+test: lint unit vuln model differential e2e ## everything: lint, unit tests with -race, govulncheck, random histories, the real HPA controller, end-to-end tests on real nodes
 
 .PHONY: unit
 unit: ## unit tests of the product and of the lab's tool, with -race

@@ -108,36 +108,50 @@ func (s *shipper) turn(ctx context.Context, now time.Time) error {
 		return err
 	}
 	for {
-		b := batch{}
-		for _, id := range slices.SortedFunc(maps.Keys(s.files), func(a, b identity) int { return cmp.Compare(s.files[a].path, s.files[b].path) }) {
-			if b.bytes >= batchBytes {
-				break
-			}
-			if err := s.files[id].read(&b); err != nil {
-				return err
-			}
+		b, err := s.collect()
+		if err != nil {
+			return err
 		}
 		if b.bytes == 0 {
 			break
 		}
-		refused, err := s.loki.push(ctx, b)
-		if err != nil {
-			for _, f := range s.files {
-				f.rewind()
-			}
-			return err
-		}
-		if refused != "" {
-			s.options.Log.Warn("lines that loki refuses are left out", "answer", refused)
-		}
-		for _, f := range s.files {
-			f.commit()
-		}
-		if err := s.store(); err != nil {
+		if err := s.send(ctx, b); err != nil {
 			return err
 		}
 	}
 	s.forget(now)
+	return s.store()
+}
+
+// collect reads the files by their names until a batch is full. It is empty where nothing is left.
+func (s *shipper) collect() (batch, error) {
+	b := batch{}
+	for _, id := range slices.SortedFunc(maps.Keys(s.files), func(a, b identity) int { return cmp.Compare(s.files[a].path, s.files[b].path) }) {
+		if b.bytes >= batchBytes {
+			break
+		}
+		if err := s.files[id].read(&b); err != nil {
+			return batch{}, err
+		}
+	}
+	return b, nil
+}
+
+// send pushes the batch and stores how far the files are sent; a batch that does not arrive is read again.
+func (s *shipper) send(ctx context.Context, b batch) error {
+	refused, err := s.loki.push(ctx, b)
+	if err != nil {
+		for _, f := range s.files {
+			f.rewind()
+		}
+		return err
+	}
+	if refused != "" {
+		s.options.Log.Warn("lines that loki refuses are left out", "answer", refused)
+	}
+	for _, f := range s.files {
+		f.commit()
+	}
 	return s.store()
 }
 
@@ -153,17 +167,7 @@ func (s *shipper) find(now time.Time) error {
 			return fmt.Errorf("find logs below %s: %w", root, err)
 		}
 		for _, path := range paths {
-			match := logFile.FindStringSubmatch(filepath.Base(path))
-			id, err := identify(path)
-			if match == nil || err != nil { // it may have been removed meanwhile
-				continue
-			}
-			there[id] = path
-			_, left := s.known[id.String()]
-			if s.files[id] != nil || match[1] != "" && !left {
-				continue
-			}
-			if err := s.open(id, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := s.meet(there, path); err != nil {
 				return err
 			}
 		}
@@ -179,6 +183,24 @@ func (s *shipper) find(now time.Time) error {
 		if ok {
 			f.path = path
 		}
+	}
+	return nil
+}
+
+// meet notes that a log is there, and opens it where it is new.
+func (s *shipper) meet(there map[identity]string, path string) error {
+	match := logFile.FindStringSubmatch(filepath.Base(path))
+	id, err := identify(path)
+	if match == nil || err != nil { // it may have been removed meanwhile
+		return nil //nolint:nilerr // a file that is gone is no failure
+	}
+	there[id] = path
+	_, left := s.known[id.String()]
+	if s.files[id] != nil || match[1] != "" && !left {
+		return nil
+	}
+	if err := s.open(id, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
