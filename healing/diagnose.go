@@ -16,6 +16,8 @@ const (
 	// surer and lessSure are by how many percent the diagnosis has to change while nothing new fails, so that it is worded anew:
 	// a log that was captured may name who is to blame, and it must not be stored on every look.
 	surer, lessSure = 5, 20
+	// moment is how long after the first remedy what fails still fails of what the remedy was chosen for.
+	moment = 5 * time.Second
 )
 
 // diagnose words the cause when something new was seen, or when what is known by now says more than what is stored.
@@ -26,6 +28,9 @@ func (p *pass) diagnose(t *tracked, anew bool) {
 	}
 	if len(t.fresh) > 0 {
 		lead := cause.Lead(t.fresh)
+		if !anew && t.sameMoment(lead) {
+			return
+		}
 		anew = anew || lead.Kind == t.inc.Kind // a death of a related kind joins the incident, and is not its cause
 	}
 	if !anew && (inFlight(&t.inc) || c.Confidence < t.inc.Confidence+surer && c.Confidence > t.inc.Confidence-lessSure) {
@@ -50,10 +55,27 @@ func (p *pass) cause(t *tracked) *cause.Cause {
 	}
 	c := cause.Explain(cause.Input{
 		Workload: p.in.Workload, Nodes: p.in.Nodes, Findings: own, Evidence: t.inc.Evidence, Services: services,
-		Trend: p.in.Trend, Memory: p.in.Memory, Now: p.now,
+		Trend: p.in.Trend, Memory: p.in.Memory, Acted: acted(&t.inc), Now: p.now,
 	})
 	t.cause = &c
 	return t.cause
+}
+
+// sameMoment reports whether a container died at most a moment after the first remedy: a sibling that failed of the same before
+// the remedy could help. What the remedy was chosen for stays the cause.
+func (t *tracked) sameMoment(f *incident.Finding) bool {
+	at := acted(&t.inc)
+	return !at.IsZero() && f.Death != nil && f.Since.Before(at.Add(moment))
+}
+
+// acted returns when the first remedy was begun, zero where none was.
+func acted(inc *incident.Incident) time.Time {
+	for i := range inc.Remediations {
+		if r := &inc.Remediations[i]; r.Outcome != incident.DryRun {
+			return r.IntendedAt
+		}
+	}
+	return time.Time{}
 }
 
 // ownFindings returns those of the incident's kind.

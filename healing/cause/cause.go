@@ -28,6 +28,8 @@ type Input struct {
 	Memory func(replica, container string) []metrics.Point
 	// Began is when the incident did; zero: when the first of the findings or of the evidence says.
 	Began time.Time
+	// Acted is when the first remedy was begun; zero: none was. What changed since then came after the failure, and may be the remedy.
+	Acted time.Time
 	Now   time.Time
 }
 

@@ -231,6 +231,9 @@ func (s *scene) change(c *Cause) string {
 	var best *cluster.Change
 	for i := range s.in.Workload.Changes {
 		one := &s.in.Workload.Changes[i]
+		if !s.in.Acted.IsZero() && !one.At.Before(s.in.Acted.Truncate(time.Second)) { // a platform may keep whole seconds
+			continue
+		}
 		if before := s.began.Sub(one.At); before >= -skew && before <= soonAfter && (best == nil || one.At.After(best.At)) {
 			best = one
 		}
