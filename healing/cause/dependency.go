@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -32,15 +33,28 @@ func (s *scene) dependency(b *Blame) conclusion {
 	if !dependent(s.lead.Kind) {
 		return conclusion{}
 	}
+	down := s.downNames()
+	if len(down.known) == 0 {
+		return conclusion{}
+	}
+	var telling []string
+	for line := range s.lines {
+		if down.in(line) {
+			telling = append(telling, line)
+		}
+	}
 	lines := make(map[string]int)
 	example := make(map[string]string)
 	order := make([]string, 0, 4)
-	for _, line := range s.lines() {
+	for _, line := range telling {
 		for _, key := range s.named(line) {
 			if lines[key]++; lines[key] == 1 {
 				order = append(order, key)
 				example[key] = line
 			}
+		}
+		if len(order) == 1 && down.services() == 1 {
+			break // no other can be named: how many lines name this one does not matter
 		}
 	}
 	var c conclusion
@@ -59,36 +73,59 @@ func (s *scene) dependency(b *Blame) conclusion {
 	}
 	b.Dependency = best
 	c.confidence = 85
-	down := "has no ready endpoint"
+	state := "has no ready endpoint"
 	if since := s.in.Services[best].DownSince; !since.IsZero() {
 		c.confidence = 90
 		if d := s.in.Now.Sub(since); d >= time.Second {
-			down += " for " + phrase.Span(d)
+			state += " for " + phrase.Span(d)
 		}
 	}
-	c.pro = append(c.pro, "the log names "+best+": "+phrase.Cut(example[best], 120), "the service "+best+" "+down)
-	c.clause = "it cannot reach the service " + best + ", which " + down
+	c.pro = append(c.pro, "the log names "+best+": "+phrase.Cut(example[best], 120), "the service "+best+" "+state)
+	c.clause = "it cannot reach the service " + best + ", which " + state
 	return c
 }
 
-// lines returns the lines in which an application may name what it cannot reach: logs, one of each template, and what it said
+// lines yields the lines in which an application may name what it cannot reach: logs, one of each template, and what it said
 // when it ended.
-func (s *scene) lines() []string {
-	var out []string
-	for i := range s.in.Evidence {
-		e := &s.in.Evidence[i]
-		if e.Kind == incident.EvidenceLog {
-			out = append(out, e.Lines...)
-			for j := range e.Templates {
-				out = append(out, e.Templates[j].Example)
+func (s *scene) lines(yield func(string) bool) {
+	all := func(lines iter.Seq[string]) bool {
+		for line := range lines {
+			if !yield(line) {
+				return false
 			}
 		}
-		if e.Kind == incident.EvidenceTermination && e.Termination != nil {
-			out = append(out, strings.Split(e.Termination.Message, "\n")...)
+		return true
+	}
+	for i := range s.in.Evidence {
+		e := &s.in.Evidence[i]
+		switch {
+		case e.Kind == incident.EvidenceLog:
+			if !all(slices.Values(e.Lines)) {
+				return
+			}
+			for j := range e.Templates {
+				if !yield(e.Templates[j].Example) {
+					return
+				}
+			}
+		case e.Kind == incident.EvidenceTermination && e.Termination != nil:
+			if !all(strings.SplitSeq(e.Termination.Message, "\n")) {
+				return
+			}
 		}
 	}
 	if s.lead.Death != nil {
-		out = append(out, strings.Split(s.lead.Death.Message, "\n")...)
+		all(strings.SplitSeq(s.lead.Death.Message, "\n"))
+	}
+}
+
+// downNames returns the names of the services that can be to blame.
+func (s *scene) downNames() names {
+	var out names
+	for key := range s.in.Services {
+		if _, name, ok := strings.Cut(key, "/"); ok && Down(s.in.Services[key]) && !s.own(key) {
+			out.add(name)
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package cause
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -16,9 +17,10 @@ const (
 	longestCue = 4
 )
 
-// troubles are the words of a line that tells that something was not reached; cheers are those of one that tells of success.
-func troubles() []string {
-	return []string{
+// troubles are the words of a line that tells that something was not reached; cheers are those of one that tells of success. They
+// are arrays, which cost no allocation for each line.
+func troubles() [44]string {
+	return [...]string{
 		"error", "err=", "fail", "refused", "timeout", "timed out", "timedout", "deadline exceeded", "no such host", "unreachable", "reset by peer",
 		"broken pipe", "unavailable", "cannot", "can't", "could not", "couldn't", "can not", "unable", "enotfound", "econn", "eai_again",
 		"getaddrinfo", "exception", "fatal", "panic", "dial ", "lookup ", "no route", "unknown host", "unknownhost", "name resolution",
@@ -27,41 +29,131 @@ func troubles() []string {
 	}
 }
 
-func cheers() []string {
-	return []string{
+func cheers() [9]string {
+	return [...]string{
 		" connected to", "connection established", "established connection", "succeeded", "successfully", "recovered", "reconnected",
 		"listening on", "serving on",
 	}
 }
 
-// cues are the words after which a bare name is a host.
-func cues() []string {
-	return []string{
-		"lookup", "dial", "connect to", "connecting to", "connection to", "connection to server at", "server at", "host", "hostname",
+// isCue reports whether a bare name after these words is a host.
+func isCue(words string) bool {
+	switch words {
+	case "lookup", "dial", "connect to", "connecting to", "connection to", "connection to server at", "server at", "host", "hostname",
 		"host name", "resolve", "resolve host", "resolving", "enotfound", "eai_again", "unknownhostexception", "unknown host", "reach",
-		"upstream", "service", "waiting for", "dependency", "backend", "ping",
+		"upstream", "service", "waiting for", "dependency", "backend", "ping":
+		return true
+	default:
+		return false
 	}
 }
 
-// fillers are what stands between a cue and its host, or in its place: no bare name, though a URL or host:port may have them.
-func fillers() []string {
-	return []string{
-		"tcp", "tcp4", "tcp6", "udp", "unix", "a", "an", "the", "any", "its", "this", "to", "at", "on", "in", "of", "for", "from", "with", "is",
+// endsCue reports whether the word ends a cue of several words and is none by itself.
+func endsCue(word string) bool {
+	return word == "to" || word == "at" || word == "name" || word == "for"
+}
+
+// isFiller reports whether the word is what stands between a cue and its host, or in its place: no bare name, though a URL or
+// host:port may have it.
+func isFiller(word string) bool {
+	switch word {
+	case "tcp", "tcp4", "tcp6", "udp", "unix", "a", "an", "the", "any", "its", "this", "to", "at", "on", "in", "of", "for", "from", "with", "is",
 		"was", "are", "not", "no", "and", "or", "by", "as", "name", "names", "host", "hostname", "server", "service", "address", "error", "failed",
-		"failure", "timeout", "unavailable", "connect", "request", "response", "unreachable", "refused",
+		"failure", "timeout", "unavailable", "connect", "request", "response", "unreachable", "refused":
+		return true
+	default:
+		return false
 	}
 }
+
+// names are labels of DNS names, in small letters, that a line is looked through for before it is taken apart: of the many lines of
+// an incident hardly any has one.
+type names struct {
+	// known has how many services have the name, and lengths the bit of each length that a name has.
+	known   map[string]int
+	lengths uint64
+	// seen are those that some line had.
+	seen map[string]bool
+}
+
+func (n *names) add(label string) {
+	if len(label) > maxLabel {
+		return
+	}
+	if n.known == nil {
+		n.known, n.seen = map[string]int{}, map[string]bool{}
+	}
+	n.known[label]++
+	n.lengths |= 1 << len(label)
+}
+
+// in reports whether whole labels of the line are names, and marks them as seen. It finds every name that is a label of a host that
+// Hosts gives: what bounds a host there is no part of a label.
+func (n *names) in(line string) bool {
+	line = bounded(line)
+	var label [maxLabel]byte
+	size, found := 0, false
+	for i := range len(line) {
+		c := line[i]
+		switch {
+		case c >= utf8.RuneSelf: // some letters beyond ASCII are small ones of it: K, the kelvin sign
+			return n.inLower(strings.ToLower(line))
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-':
+		default:
+			found = n.mark(label[:min(size, maxLabel)], size) || found
+			size = 0
+			continue
+		}
+		if size < maxLabel {
+			label[size] = c
+		}
+		size++
+	}
+	return n.mark(label[:min(size, maxLabel)], size) || found
+}
+
+// inLower is in for a line of small letters.
+func (n *names) inLower(line string) bool {
+	found := false
+	for word := range strings.FieldsFuncSeq(line, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }) {
+		found = n.mark([]byte(word), len(word)) || found
+	}
+	return found
+}
+
+// mark reports whether the label, of that many bytes, is a name.
+func (n *names) mark(label []byte, size int) bool {
+	if size > maxLabel || n.lengths&(1<<size) == 0 || n.known[string(label)] == 0 {
+		return false
+	}
+	if !n.seen[string(label)] {
+		n.seen[string(label)] = true
+	}
+	return true
+}
+
+// services counts those whose name was seen.
+func (n *names) services() int {
+	sum := 0
+	for name := range n.seen {
+		sum += n.known[name]
+	}
+	return sum
+}
+
+// bounded returns as much of a line as is looked at.
+func bounded(line string) string { return line[:min(len(line), maxLine)] }
 
 // Hosts returns the host names that a log line names as what it tried to reach, in the order of the line and each once; none for a
 // line that tells of no trouble. It knows URLs, host:port, and names after words such as lookup, connect to or host. Addresses are no
 // names.
 func Hosts(line string) []string {
-	if len(line) > maxLine {
-		line = line[:maxLine]
-	}
-	lower := " " + strings.ToLower(line)
+	lower := " " + strings.ToLower(bounded(line))
 	within := func(word string) bool { return strings.Contains(lower, word) }
-	if !slices.ContainsFunc(troubles(), within) || slices.ContainsFunc(cheers(), within) {
+	bad, good := troubles(), cheers()
+	if !slices.ContainsFunc(bad[:], within) || slices.ContainsFunc(good[:], within) {
 		return nil
 	}
 	var out []string
@@ -76,7 +168,7 @@ func Hosts(line string) []string {
 			add(host)
 		} else if host, ok := withPort(word); ok {
 			add(host)
-		} else if cued(words[:i]) && !slices.Contains(fillers(), word) {
+		} else if !isFiller(word) && cued(words[:i]) {
 			add(word)
 		}
 	}
@@ -101,12 +193,19 @@ func split(line string) []string {
 // cued reports whether the words end with a cue.
 func cued(before []string) bool {
 	n := len(before)
-	for words := 1; words <= min(n, longestCue); words++ {
-		if slices.Contains(cues(), strings.Join(before[n-words:], " ")) {
+	if n == 0 {
+		return false
+	}
+	last := before[n-1]
+	if isCue(last) || strings.HasSuffix(last, ".unknownhostexception") { // with its package's name
+		return true
+	}
+	for words := 2; words <= min(n, longestCue) && endsCue(last); words++ {
+		if isCue(strings.Join(before[n-words:], " ")) {
 			return true
 		}
 	}
-	return n > 0 && strings.HasSuffix(before[n-1], ".unknownhostexception") // with its package's name
+	return false
 }
 
 // ofURL returns the host of scheme://user:password@host:port/path.
