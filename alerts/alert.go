@@ -51,9 +51,9 @@ const (
 	Info     = "info"     // nothing fails now: a forecast, or what happened to a replica that is replaced
 )
 
-// Alert is one incident as receivers see it. The maps are shared and never changed.
+// Alert is one incident or decision as receivers see it. The maps are shared and never changed.
 type Alert struct {
-	// ID is the incident's "namespace/name".
+	// ID is the incident's "namespace/name", the id of a decision that scaled, or the name of a state with whose it is.
 	ID          string
 	Labels      map[string]string
 	Annotations map[string]string

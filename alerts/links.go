@@ -20,6 +20,8 @@ type Links struct {
 	Labels LogLabels
 	// Dashboard is the UID of the one about incidents, with the variables namespace, workload and loki.
 	Dashboard string
+	// Autoscaling is the UID of the one about one autoscaler, with the variables namespace, kind, name, target and loki.
+	Autoscaling string
 	// Runbooks is the address below which each alert has a page: <Runbooks>/<alertname>.md; {alertname} in it says that the page
 	// is called otherwise.
 	Runbooks string
@@ -55,15 +57,33 @@ func (l *Links) runbook(alertname string) string {
 
 // dashboard is the dashboard of incidents on the workload and the time.
 func (l *Links) dashboard(in *incident.Incident) string {
-	if l.Grafana == "" || l.Dashboard == "" {
+	var end time.Time
+	if !in.State.Active() {
+		end = in.ResolvedAt
+	}
+	return l.board(l.Dashboard, in.StartedAt, end, [][2]string{{"namespace", in.Namespace}, {"workload", in.Workload.Name}})
+}
+
+// autoscaling is the dashboard of the autoscaler from the time on; a zero end: until now.
+func (l *Links) autoscaling(d *Decision, from, end time.Time) string {
+	return l.board(l.Autoscaling, from, end, [][2]string{
+		{"namespace", d.Autoscaler.Namespace}, {"kind", d.Autoscaler.Kind}, {"name", d.Autoscaler.Name}, {"target", d.Target.Name},
+	})
+}
+
+// board is the address of a dashboard with a while around the time, and with the variables.
+func (l *Links) board(uid string, from, end time.Time, variables [][2]string) string {
+	if l.Grafana == "" || uid == "" {
 		return ""
 	}
 	to := "now"
-	if !in.State.Active() {
-		to = millis(in.ResolvedAt.Add(lead))
+	if !end.IsZero() {
+		to = millis(end.Add(lead))
 	}
-	out := strings.TrimRight(l.Grafana, "/") + "/d/" + escape(l.Dashboard) + "?from=" + millis(in.StartedAt.Add(-3*lead)) + "&to=" + to +
-		"&var-namespace=" + escape(in.Namespace) + "&var-workload=" + escape(in.Workload.Name)
+	out := strings.TrimRight(l.Grafana, "/") + "/d/" + escape(uid) + "?from=" + millis(from.Add(-3*lead)) + "&to=" + to
+	for _, v := range variables {
+		out += "&var-" + v[0] + "=" + escape(v[1])
+	}
 	if l.Loki != "" {
 		out += "&var-loki=" + escape(l.Loki)
 	}

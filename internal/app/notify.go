@@ -33,6 +33,7 @@ func (a *App) useAlerts() error {
 			a.telemetry.Notified(receiver, telemetry.NotificationSent)
 		},
 	}
+	o.Decisions = alerts.DecisionOptions{Scaled: c.Decisions.Scaled, MaxedOut: c.Decisions.MaxedOut.D(), NotScaling: c.Decisions.NotScaling.D()}
 	for i := range c.Receivers {
 		o.Receivers = append(o.Receivers, receiverOf(&c.Receivers[i]))
 		a.telemetry.Receiver(c.Receivers[i].Name)
@@ -51,7 +52,7 @@ func (a *App) links() alerts.Links {
 	l, read := a.opts.Config.Alerts.Links, a.opts.Config.Logs.Loki
 	preset := loki.Presets()[read.Preset]
 	return alerts.Links{
-		Grafana: l.Grafana, Loki: l.LokiDatasourceUID, Dashboard: l.Dashboards.Healing, Runbooks: l.Runbooks,
+		Grafana: l.Grafana, Loki: l.LokiDatasourceUID, Dashboard: l.Dashboards.Healing, Autoscaling: l.Dashboards.Autoscaling, Runbooks: l.Runbooks,
 		Labels: alerts.LogLabels{
 			Namespace:  cmp.Or(read.Labels.Namespace, preset.Namespace),
 			Pod:        cmp.Or(read.Labels.Pod, preset.Pod),

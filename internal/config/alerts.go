@@ -15,7 +15,7 @@ import (
 	"github.com/homeostat/homeostat/alerts"
 )
 
-// Alerts configures who is told of incidents, in Alertmanager's words. Without receivers nobody is.
+// Alerts configures who is told of incidents and decisions, in Alertmanager's words. Without receivers nobody is.
 type Alerts struct {
 	Receivers []Receiver `yaml:"receivers"`
 	Route     Route      `yaml:"route"`
@@ -23,6 +23,18 @@ type Alerts struct {
 	// Alertmanager sees that both tell of one thing.
 	Labels map[string]string `yaml:"labels"`
 	Links  Links             `yaml:"links"`
+	// Decisions says what is told of autoscalers.
+	Decisions AlertDecisions `yaml:"decisions"`
+}
+
+// AlertDecisions says which decisions of autoscalers are alerts.
+type AlertDecisions struct {
+	// Scaled tells of every number of replicas that is written. Default false.
+	Scaled bool `yaml:"scaled"`
+	// MaxedOut is for how long the metrics have to ask for more than maxReplicas, NotScaling for how long an autoscaler has to be refused or its
+	// numbers not be written, before somebody is told; 1s to 24h, or 0s: nobody is. Default 15m and 5m.
+	MaxedOut   Duration `yaml:"maxedOut"`
+	NotScaling Duration `yaml:"notScaling"`
 }
 
 // Receiver is somebody who is told: exactly one of alertmanager, webhook and slack. Secrets are only ever read from files, anew for
@@ -103,14 +115,18 @@ type Links struct {
 
 // LinkDashboards are UIDs of dashboards in Grafana; an empty one is not linked to.
 type LinkDashboards struct {
-	Healing string `yaml:"healing"` // Default homeostat-healing.
+	Healing     string `yaml:"healing"`     // Default homeostat-healing.
+	Autoscaling string `yaml:"autoscaling"` // Default homeostat-autoscaling.
 }
 
 func defaultAlerts() Alerts {
-	return Alerts{Links: Links{
-		Dashboards: LinkDashboards{Healing: "homeostat-healing"},
-		Runbooks:   "https://github.com/homeostat/homeostat/blob/main/alerts/runbooks",
-	}}
+	return Alerts{
+		Links: Links{
+			Dashboards: LinkDashboards{Healing: "homeostat-healing", Autoscaling: "homeostat-autoscaling"},
+			Runbooks:   "https://github.com/homeostat/homeostat/blob/main/alerts/runbooks",
+		},
+		Decisions: AlertDecisions{MaxedOut: Duration(alerts.DefaultMaxedOut), NotScaling: Duration(alerts.DefaultNotScaling)},
+	}
 }
 
 // DefaultAlertTimeout is the timeout of a receiver that has none.
@@ -189,7 +205,7 @@ var receiverName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`)
 func ownLabels() []string {
 	return []string{
 		alerts.LabelAlertname, alerts.LabelSeverity, alerts.LabelNamespace, alerts.LabelWorkloadKind, alerts.LabelWorkload,
-		alerts.LabelContainer, alerts.LabelKind, alerts.LabelSource,
+		alerts.LabelContainer, alerts.LabelKind, alerts.LabelSource, alerts.LabelName, alerts.LabelDecision,
 	}
 }
 
@@ -209,6 +225,7 @@ func (a *Alerts) validate(check func(ok bool, field string, value any, allowed s
 		check(lokiLabel.MatchString(name) && a.Labels[name] != "", field, a.Labels[name], "allowed is a label's name (letters, digits and _, no digit first) with a value")
 		check(!slices.Contains(ownLabels(), name), field, a.Labels[name], "alerts have this label already")
 	}
+	a.Decisions.validate(check)
 	l := &a.Links
 	check(l.Grafana == "" || isServer(l.Grafana), "alerts.links.grafana", withoutSecret(l.Grafana),
 		"allowed is the address of a server, such as https://grafana.example.com, without credentials and query")
@@ -223,6 +240,16 @@ func (a *Alerts) validate(check func(ok bool, field string, value any, allowed s
 		return err
 	}
 	return tree.Check("alerts.route", names)
+}
+
+func (d *AlertDecisions) validate(check func(ok bool, field string, value any, allowed string)) {
+	for _, of := range []struct {
+		field string
+		value Duration
+	}{{"maxedOut", d.MaxedOut}, {"notScaling", d.NotScaling}} {
+		check(of.value == 0 || of.value.D() >= time.Second && of.value.D() <= 24*time.Hour, "alerts.decisions."+of.field, of.value,
+			"allowed is 1s to 24h0m0s, or 0s for nobody is told")
+	}
 }
 
 func (r *Route) empty() bool {

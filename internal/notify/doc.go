@@ -1,4 +1,4 @@
-// Package notify tells people of incidents: it takes the records of the control loops into a bounded queue, lets package alerts
+// Package notify tells people of incidents and decisions: it takes the records of the control loops into a bounded queue, lets package alerts
 // decide who is told what and when, and sends it, to Alertmanagers (API v2), to webhooks in Alertmanager's format with a signature,
 // and to webhooks as Slack takes them.
 //

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/homeostat/homeostat/alerts"
 	"github.com/homeostat/homeostat/healing"
-	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -65,6 +65,7 @@ func New(o Options) (*Notifier, error) {
 func (n *Notifier) Begin() *Term {
 	t := &Term{
 		n: n, queue: make(chan incident.Incident, Queue), viewed: make(chan struct{}, 1),
+		decided: make(chan struct{}, 1), decisions: alerts.NewDecisions(n.o.Decisions, n.o.Links),
 	}
 	n.term.Store(t)
 	return t
@@ -95,6 +96,10 @@ type Term struct {
 	view   atomic.Pointer[control.HealingView]
 	viewed chan struct{}
 	lost   atomic.Bool // the queue dropped something since the last whole view
+
+	mu        sync.Mutex // of decisions
+	decisions *alerts.Decisions
+	decided   chan struct{}
 }
 
 var _ control.Recorder = (*Term)(nil)
@@ -117,9 +122,6 @@ func (t *Term) Healed(v control.HealingView) {
 	default:
 	}
 }
-
-// Decided does nothing: a decision is no notification. An autoscaler that cannot decide has an incident.
-func (t *Term) Decided(control.Autoscaler, hpa.Observation, hpa.History, hpa.Recommendation, error) {}
 
 // Acted does nothing: the incident's next change tells of it.
 func (t *Term) Acted(healing.Action, healing.Result, time.Time) {}
@@ -178,6 +180,7 @@ func (l *loop) run(ctx context.Context) {
 			l.update(in)
 		case <-l.viewed:
 			l.see()
+		case <-l.decided:
 		case r := <-l.results:
 			l.done(r)
 		case <-timer.C:
@@ -186,11 +189,16 @@ func (l *loop) run(ctx context.Context) {
 			return
 		}
 		now := time.Now()
+		decides, deciding := l.decide(now)
 		for _, n := range l.d.Due(now) {
 			l.start(sending, n)
 		}
 		timer.Stop()
-		if next, ok := l.d.Next(now); ok {
+		next, ok := l.d.Next(now)
+		if deciding && (!ok || decides.Before(next)) {
+			next, ok = decides, true
+		}
+		if ok {
 			timer.Reset(max(next.Sub(now), time.Millisecond))
 		}
 	}
@@ -221,7 +229,7 @@ func (l *loop) see() {
 	}
 	l.lost.Store(false)
 	if l.restored {
-		l.d.Resync(list, v.At, now)
+		l.d.Resync(append(list, l.firing()...), v.At, now)
 	} else {
 		l.d.Restore(list, now)
 	}
@@ -237,7 +245,10 @@ func (l *loop) alert(in *incident.Incident, now time.Time) alerts.Alert {
 }
 
 func (l *loop) count() {
-	if d := l.d.Dropped(); d > l.dropped {
+	l.mu.Lock()
+	d := l.d.Dropped() + l.decisions.Dropped()
+	l.mu.Unlock()
+	if d > l.dropped {
 		l.n.dropped.Add(d - l.dropped)
 		l.dropped = d
 	}

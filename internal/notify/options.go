@@ -50,6 +50,8 @@ type Options struct {
 	Receivers []Receiver
 	Route     alerts.Route
 	Links     alerts.Links
+	// Decisions says what is told of the decisions of autoscalers. The zero value: nothing.
+	Decisions alerts.DecisionOptions
 	// Labels are added to every alert.
 	Labels map[string]string
 	// Sent is called with the receiver's name after every attempt, err being nil where it was taken. It must not block; nil: nobody
