@@ -17,6 +17,7 @@ import (
 const (
 	captureTimeout = 5 * time.Second
 	expireEvery    = time.Minute
+	expireTimeout  = 30 * time.Second
 	maxWorkloads   = 8 // workloads whose plans are carried out side by side
 )
 
@@ -31,8 +32,9 @@ func DefaultLimits() Limits {
 	return Limits{Breaker: survey.DefaultBreaker(), Budget: healing.ClusterBudget{Actions: 10, Period: time.Hour}}
 }
 
-// surveyRef is what the saving of a survey's incidents claims.
+// surveyRef is what the saving of a survey's incidents claims, expireRef what their expiry does.
 func surveyRef() cluster.Ref { return cluster.Ref{Kind: survey.KindCluster} }
+func expireRef() cluster.Ref { return cluster.Ref{Kind: "Expiry"} }
 
 // Healing is the healing loop. The plan of one workload is carried out in a goroutine of its own, so that a log that is
 // slow to come delays nobody else; meanwhile that workload is not looked at again.
@@ -49,6 +51,7 @@ type Healing struct {
 	pending sync.WaitGroup
 	mu      sync.Mutex
 	busy    map[cluster.Ref]struct{}
+	charged charges
 	expired time.Time
 }
 
@@ -56,7 +59,7 @@ type Healing struct {
 func NewHealing(source HealingSource, store IncidentStore, surgeon Surgeon, recorder Recorder, limits Limits, identity string, log *slog.Logger) *Healing {
 	return &Healing{
 		limits: limits, source: source, store: store, surgeon: surgeon, recorder: recorder, identity: identity, log: log,
-		slots: make(chan struct{}, maxWorkloads), busy: map[cluster.Ref]struct{}{},
+		slots: make(chan struct{}, maxWorkloads), busy: map[cluster.Ref]struct{}{}, charged: charges{pending: map[cluster.Ref]charge{}},
 	}
 }
 
@@ -96,12 +99,25 @@ func (h *Healing) Pass(ctx context.Context, now time.Time) {
 		h.look(ctx, snap, one, spent, around.Climate(one.workload), now)
 	}
 	h.recorder.Healed(view)
-	if now.Sub(h.expired) >= expireEvery {
-		h.expired = now
-		if err := h.store.Expire(ctx, now); err != nil && ctx.Err() == nil {
+	h.expire(ctx, watched, now)
+}
+
+// expire has the store tidied up now and then, beside the passes and for a bounded time: a platform that does not answer must not
+// hold up the healing. One that goes on from before is not begun again.
+func (h *Healing) expire(ctx context.Context, watched []governed, now time.Time) {
+	if now.Sub(h.expired) < expireEvery || !h.claim(expireRef()) {
+		return
+	}
+	h.expired = now
+	h.charged.keep(watched)
+	h.pending.Go(func() {
+		defer h.release(expireRef())
+		limited, cancel := context.WithTimeout(ctx, expireTimeout)
+		defer cancel()
+		if err := h.store.Expire(limited, now); err != nil && ctx.Err() == nil {
 			h.log.WarnContext(ctx, "incidents not expired", "error", err)
 		}
-	}
+	})
 }
 
 // left returns how many of the actions of a budget are left, at least 0.
@@ -147,12 +163,13 @@ func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []
 		n := left(budget.Actions, budget.Period, spent, now)
 		view.Cluster = &n
 	}
-	if len(out.Save) == 0 || !h.claim(surveyRef()) {
+	saves := worthStoring(out.Save, view.Incidents, now)
+	if len(saves) == 0 || !h.claim(surveyRef()) {
 		return out
 	}
 	h.pending.Go(func() {
 		defer h.release(surveyRef())
-		for _, save := range out.Save {
+		for _, save := range saves {
 			if stored, err := h.save(ctx, save.Incident); err == nil && save.Event != "" {
 				h.store.Announce(ctx, stored, save.Event, sentence(&stored, save.Event))
 			}
@@ -166,11 +183,14 @@ func (h *Healing) look(ctx context.Context, snap *cluster.Snapshot, one governed
 	if !h.claim(w.Ref) {
 		return
 	}
+	stored := h.source.Incidents(w.Ref)
+	spent, climate.Spent = h.charged.without(w.Ref, stored, spent, climate.Spent)
 	plan := healing.Reconcile(healing.Input{
 		Workload: w, Nodes: snap.Nodes, Memory: h.source.Memory(w.Ref.Namespace), Trend: h.source.Trend(w.Ref.Namespace),
-		Climate: climate, Policy: policy, Incidents: h.source.Incidents(w.Ref), Spent: spent,
+		Climate: climate, Policy: policy, Incidents: stored, Spent: spent,
 		Stale: snap.Stale, Identity: h.identity,
 	}, now)
+	plan.Save = worthStoring(plan.Save, stored, now)
 	if len(plan.Save) == 0 && plan.Action == nil {
 		h.release(w.Ref)
 		return
@@ -268,9 +288,11 @@ func (h *Healing) charge(ctx context.Context, p healing.Policy, w *cluster.Workl
 	// The cluster's first: several workloads race for it, and who loses must not have spent its own on nothing.
 	if h.limits.Budget.Actions > 0 {
 		err = h.surgeon.ChargeCluster(ctx, h.limits.Budget, a.RemediationID, now)
+		h.charged.made(w.Ref, a.RemediationID, true, now, err)
 	}
 	if err == nil {
 		err = h.surgeon.Charge(ctx, p, w.Ref, a.RemediationID, now)
+		h.charged.made(w.Ref, a.RemediationID, false, now, err)
 	}
 	if err != nil && !errors.Is(err, ErrBudget) && !errors.Is(err, ErrConflict) {
 		h.log.WarnContext(ctx, "budget not charged, so nothing is done", "workload", w.Ref.String(), "error", err)

@@ -29,10 +29,12 @@ type ward struct {
 	policy healing.Policy
 	stored map[string]incident.Incident
 	spent  map[string]time.Time
+	all    map[string]time.Time // what is charged to the cluster
 	calls  []string
 	evicts map[string]int // by UID
 	fail   map[string]error
 	hang   time.Duration
+	stuck  bool // a platform that does not answer what tidies up
 	mu     sync.Mutex
 }
 
@@ -51,7 +53,7 @@ func hung(now time.Time) *ward {
 	p := healing.DefaultPolicy()
 	p.Name, p.Namespace, p.Mode = "web", "demo", healing.Act
 	return &ward{
-		world: newWorld(), policy: p, stored: map[string]incident.Incident{}, spent: map[string]time.Time{},
+		world: newWorld(), policy: p, stored: map[string]incident.Incident{}, spent: map[string]time.Time{}, all: map[string]time.Time{},
 		evicts: map[string]int{}, fail: map[string]error{},
 		snap: &cluster.Snapshot{At: now, Synced: true, Workloads: []*cluster.Workload{w}, Nodes: map[string]cluster.Node{"n": {Name: "n", Ready: "True"}}},
 	}
@@ -70,7 +72,7 @@ func (w *ward) Snapshot(time.Time) *cluster.Snapshot               { return w.sn
 func (w *ward) Memory(string) healing.MemoryView                   { return nil }
 func (w *ward) Trend(string) healing.TrendView                     { return nil }
 func (w *ward) AllIncidents() []incident.Incident                  { return w.Incidents(cluster.Ref{}) }
-func (w *ward) ClusterSpent() []time.Time                          { return nil }
+func (w *ward) ClusterSpent() []time.Time                          { return w.times(w.all) }
 func (w *ward) Home() string                                       { return "homeostat-system" }
 func (w *ward) Trouble(time.Time) string                           { return "" }
 func (w *ward) PolicyFor(*cluster.Workload) (healing.Policy, bool) { return w.policy, true }
@@ -87,11 +89,13 @@ func (w *ward) Incidents(of cluster.Ref) []incident.Incident {
 	return list
 }
 
-func (w *ward) Spent(healing.Policy, cluster.Ref) []time.Time {
+func (w *ward) Spent(healing.Policy, cluster.Ref) []time.Time { return w.times(w.spent) }
+
+func (w *ward) times(of map[string]time.Time) []time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var list []time.Time
-	for _, at := range w.spent {
+	for _, at := range of {
 		list = append(list, at)
 	}
 	return list
@@ -111,7 +115,12 @@ func (w *ward) Save(_ context.Context, in incident.Incident) (incident.Incident,
 	return in, nil
 }
 
-func (w *ward) Expire(context.Context, time.Time) error { return w.call("expire") }
+func (w *ward) Expire(ctx context.Context, _ time.Time) error {
+	if w.stuck {
+		<-ctx.Done()
+	}
+	return w.call("expire")
+}
 
 func (w *ward) Announce(_ context.Context, _ incident.Incident, r healing.Reason, _ string) {
 	_ = w.call("announce " + string(r))
@@ -132,14 +141,28 @@ func (w *ward) Charge(_ context.Context, _ healing.Policy, _ cluster.Ref, id str
 	if err := w.call("charge"); err != nil {
 		return err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.spent[id] = now
-	return nil
+	return w.charge(w.spent, w.policy.BudgetActions, id, now)
 }
 
-func (w *ward) ChargeCluster(context.Context, healing.ClusterBudget, string, time.Time) error {
-	return w.call("charge cluster")
+func (w *ward) ChargeCluster(_ context.Context, b healing.ClusterBudget, id string, now time.Time) error {
+	if err := w.call("charge cluster"); err != nil {
+		return err
+	}
+	return w.charge(w.all, b.Actions, id, now)
+}
+
+// charge keeps a budget as the platforms do: the same remediation is charged once, and no more than there is.
+func (w *ward) charge(to map[string]time.Time, most int32, id string, now time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, is := to[id]; is {
+		return nil
+	}
+	if len(to) >= int(most) {
+		return ErrBudget
+	}
+	to[id] = now.Truncate(time.Microsecond)
+	return nil
 }
 
 func (w *ward) Carry(_ context.Context, a healing.Action) healing.Result {

@@ -116,7 +116,8 @@ type IncidentStore interface {
 	// Save creates the incident (Version is empty) or replaces it by compare-and-swap, and returns it with its new
 	// Version. ErrConflict if it exists already or was changed in between.
 	Save(ctx context.Context, in incident.Incident) (incident.Incident, error)
-	// Expire removes resolved incidents that are too old or too many.
+	// Expire removes resolved incidents that are too old or too many. It is called now and then, beside the passes, with a ctx that
+	// ends after a while; what is left then follows with the next call.
 	Expire(ctx context.Context, now time.Time) error
 	// Announce emits an event about the incident's workload.
 	Announce(ctx context.Context, in incident.Incident, reason healing.Reason, message string)

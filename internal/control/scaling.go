@@ -21,6 +21,9 @@ const (
 	// patience is how long a decision waits for sources that are asked for the first time (or again, after a long period):
 	// two timeouts of theirs. So a new leader does not take a metric for away, and jump to its fallback, before it was read.
 	patience = 10 * time.Second
+	// warmUp is how long a process that has just begun may be without a usable sample of a replica for no other reason than that:
+	// two samples of a kubelet that measures every ten seconds, and a scrape of each.
+	warmUp = 30 * time.Second
 	// scaleFor and reportFor are how long a pass goes on beginning to scale and to report; the rest is for the next pass. When
 	// very many numbers or statuses change at once, the next decisions do not wait until all of them are written.
 	scaleFor  = 20 * time.Second
@@ -172,7 +175,58 @@ func (s *Scaling) decide(ctx context.Context, a Autoscaler, now time.Time) decid
 		return d
 	}
 	d.rec, d.history = hpa.Decide(a.Policy, d.obs, d.history, now)
+	if kept.decided.IsZero() && d.rec.Desired <= d.rec.Current {
+		s.await(&d, &kept, now)
+	}
 	return d
+}
+
+// await takes back the first decision of this process where it goes on from a history that another one has left, and has not read
+// all replicas yet. Missing ones count as busy, so that it would recommend the present number, and a window that is nearly
+// over would begin anew. More replicas are never waited for.
+func (s *Scaling) await(d *decided, kept *memory, now time.Time) {
+	if len(kept.history.Recommendations) == 0 || !unread(&d.obs, d.autoscaler.Policy.Metrics) {
+		return
+	}
+	began := kept.waiting
+	if began.IsZero() {
+		began = now
+	}
+	if now.Sub(began) < warmUp {
+		d.skipped, d.at, d.waiting, d.history = true, time.Time{}, began, kept.history
+	}
+}
+
+// unread reports whether a ready replica has no usable sample of a metric that is read from replicas.
+func unread(obs *hpa.Observation, list []hpa.Metric) bool {
+	for i := range obs.Replicas {
+		r := &obs.Replicas[i]
+		if !r.Ready || r.Deleting {
+			continue
+		}
+		for j := range list {
+			if u := usageOf(obs, i, list[j].Source); u != nil && !u.Known {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// usageOf returns what was read of one replica from the source; nil where the source is not read from replicas.
+func usageOf(obs *hpa.Observation, replica int, of hpa.Source) *hpa.Usage {
+	if of.Type == hpa.FromResource {
+		if of.Resource == hpa.Memory {
+			return &obs.Replicas[replica].Memory
+		}
+		return &obs.Replicas[replica].CPU
+	}
+	for i := range obs.Readings {
+		if r := &obs.Readings[i]; r.Source == of && replica < len(r.Replicas) {
+			return &r.Replicas[replica]
+		}
+	}
+	return nil
 }
 
 // undecided is the record of a pass in which no number could be decided.

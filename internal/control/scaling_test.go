@@ -26,6 +26,7 @@ type world struct {
 	replicas map[string]int32
 	usage    int64 // thousandths of a core per replica; the request is 100
 	observed error
+	unread   bool     // the first replica of each has no sample
 	away     []string // those whose sources have not answered yet
 	scaleErr error
 	scales   []string
@@ -68,6 +69,9 @@ func (w *world) Observe(_ context.Context, a Autoscaler, now time.Time) (hpa.Obs
 			StartedAt: now.Add(-time.Hour), Ready: true, ReadyKnown: true, ReadySince: now.Add(-time.Hour),
 			CPU: hpa.Usage{Known: true, Value: w.usage, Request: 100, At: now, Window: 15 * time.Second},
 		})
+	}
+	if w.unread && len(o.Replicas) > 0 {
+		o.Replicas[0].CPU = hpa.Usage{Why: "Missing", Request: 100}
 	}
 	if slices.Contains(w.away, a.Ref.Name) {
 		for i := range o.Replicas {
