@@ -12,6 +12,7 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t 
   go generate ./...
   go mod tidy
   (cd lab && go mod tidy)
+  (cd deploy/stack/check && go mod tidy)
   (cd hpa/differential && go mod tidy)
   go tool -modfile=go.tools.mod golangci-lint fmt ./...
   git diff --exit-code || { echo "generated files, modules or formatting are stale: make update, go mod tidy" >&2; exit 1; }
