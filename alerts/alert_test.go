@@ -41,7 +41,7 @@ func killed() *incident.Incident {
 
 var links = Links{
 	Grafana: "https://grafana.example.com/", Loki: "loki-uid", Labels: LogLabels{Namespace: "namespace", Pod: "pod", Container: "container"},
-	Dashboard: "homeostat-healing", Runbooks: "https://example.com/runbooks",
+	Dashboard: "homeostat-healing", Autoscaling: "homeostat-autoscaling", Runbooks: "https://example.com/runbooks",
 }
 
 func TestAnAlertTellsCauseLogAndWhatWasDone(t *testing.T) {

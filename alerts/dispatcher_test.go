@@ -96,20 +96,25 @@ func said(n *Notification) string {
 func play(t *testing.T, text string) string {
 	t.Helper()
 	s := newStage(t)
+	return playBlocks(text, &s.out, s.run)
+}
+
+// playBlocks runs the commands of the text, and returns it with what they print to out.
+func playBlocks(text string, out *strings.Builder, run func(command string, words []string)) string {
 	var result strings.Builder
 	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		commands, _, _ := strings.Cut(block, "\n----")
-		s.out.Reset()
+		out.Reset()
 		if i > 0 {
 			result.WriteString("\n")
 		}
 		for line := range strings.SplitSeq(commands, "\n") {
 			result.WriteString(line + "\n")
 			if words := strings.Fields(line); len(words) > 0 && words[0] != "#" {
-				s.run(words[0], words[1:])
+				run(words[0], words[1:])
 			}
 		}
-		result.WriteString("----\n" + s.out.String())
+		result.WriteString("----\n" + out.String())
 	}
 	return result.String()
 }

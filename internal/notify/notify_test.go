@@ -99,12 +99,17 @@ type play struct {
 
 func running(t *testing.T, f func(p *play)) {
 	t.Helper()
+	runningWith(t, alerts.DecisionOptions{}, f)
+}
+
+func runningWith(t *testing.T, decisions alerts.DecisionOptions, f func(p *play)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &play{fake: &fake{began: time.Now()}, log: &strings.Builder{}, sent: map[bool]int{}}
 		n, err := New(Options{
 			Receivers: []Receiver{{Name: "chat", Kind: Webhook, URLs: []string{"http://chat"}}}, Route: route("chat"),
 			Labels: map[string]string{"cluster": "prod"}, Log: slog.New(slog.NewTextHandler(p.log, nil)),
-			Sent: func(_ string, err error) { p.sent[err == nil]++ },
+			Sent: func(_ string, err error) { p.sent[err == nil]++ }, Decisions: decisions,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/homeostat/homeostat/alerts"
+	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -135,22 +137,11 @@ func TestRealAlertmanager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	term := n.Begin()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- term.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		n.Close()
-	})
+	term := begun(t, n)
 
 	in := failure("web")
 	in.Concern(incident.Subject{Replica: "web-1", Container: "app", At: in.OpenedAt})
 	in.Attach(incident.Evidence{Kind: incident.EvidenceLog, Lines: []string{`a "quoted" line`, "java.lang.OutOfMemoryError"}})
-	term.Healed(control.HealingView{At: time.Now()})
 	term.Incident(in)
 
 	firing := await(t, calls, "firing")
@@ -189,6 +180,65 @@ func TestRealAlertmanager(t *testing.T) {
 		}
 		if ours.Version != theirs.Version || !cmp.Equal(ours.CommonLabels, theirs.CommonLabels) || !cmp.Equal(ours.CommonAnnotations, theirs.CommonAnnotations) {
 			t.Errorf("notification %d is %+v, Alertmanager's %+v", i, ours, theirs)
+		}
+	}
+}
+
+// begun is a Term of the notifier that runs until the test ends, and knows that there are no incidents.
+func begun(t *testing.T, n *Notifier) *Term {
+	t.Helper()
+	term := n.Begin()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- term.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		n.Close()
+	})
+	term.Healed(control.HealingView{At: time.Now()})
+	return term
+}
+
+// TestChangesThroughARealAlertmanager verifies that it tells of each of two changes in a row, with the ids of their decisions.
+func TestChangesThroughARealAlertmanager(t *testing.T) {
+	t.Parallel()
+	calls := make(chan message, 100)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var m message
+		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+			t.Errorf("read call of alertmanager: %v", err)
+		}
+		calls <- m
+	}))
+	t.Cleanup(hook.Close)
+	n, err := New(Options{
+		Receivers: []Receiver{{Name: "stack", Kind: Alertmanager, URLs: []string{startAlertmanager(t, hook.URL)}}},
+		Route:     route("stack"), Decisions: alerts.DecisionOptions{Scaled: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	term := begun(t, n)
+	a := scaler("web")
+	var ids []string
+	for _, numbers := range [][2]int32{{2, 4}, {4, 6}} {
+		rec := decision(t, &a, numbers[0], numbers[1])
+		term.Decided(a, noObservation, noHistory, rec, nil)
+		ids = append(ids, cluster.DecisionID(a.Ref, rec.At, numbers[0], numbers[1]))
+		told := func(m *message) bool {
+			return slices.ContainsFunc(m.Alerts, func(a messageAlert) bool {
+				return a.Annotations["id"] == ids[len(ids)-1] && a.Labels["alertname"] == alerts.NameScaled && a.Status == "firing"
+			})
+		}
+		m := await(t, calls, "firing")
+		for !told(&m) {
+			m = await(t, calls, "firing")
+		}
+		if len(m.Alerts) != len(ids) {
+			t.Errorf("alertmanager tells of %d changes, want %d", len(m.Alerts), len(ids))
 		}
 	}
 }
