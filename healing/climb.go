@@ -243,7 +243,7 @@ func (q *proposal) lost() *incident.Remediation {
 
 // ended reports whether a remediation that failed is not tried again for what it ended with.
 func ended(r *incident.Remediation) bool {
-	return oneOf(Reason(r.Reason), ReasonNotHelped, ReasonBudgetExhausted, ReasonNotSupported)
+	return oneOf(Reason(r.Reason), ReasonNotHelped, ReasonBudgetExhausted, ReasonNotSupported, ReasonForbidden)
 }
 
 // unhelpful says what came of a remediation after which the same cause showed again; empty where that is not so. A capture mends

@@ -8,9 +8,9 @@ import (
 )
 
 // Complete returns the incident with the result of the action folded in: carried out (its effect is verified from now
-// on), blocked, or failed (it is tried again after a while). An error of the budget's charge is a result with
-// ReasonBudgetExhausted: nothing was carried out, and the incident is abandoned. An answer to a dry run only adds what the
-// platform said. An ID that is not known, or has its result already, changes nothing.
+// on), blocked, or failed (it is tried again after a while, unless the platform cannot do it or gives no right to it: asking again
+// would change nothing). An answer never gives an incident up: the next pass does, which knows what was tried. An answer to a dry run
+// only adds what the platform said. An ID that is not known, or has its result already, changes nothing.
 func Complete(inc incident.Incident, id string, res Result, now time.Time) incident.Incident {
 	out := inc.Clone()
 	r := out.Remediation(id)
@@ -42,11 +42,6 @@ func Complete(inc incident.Incident, id string, res Result, now time.Time) incid
 	w := words(r)
 	goneAlready := res.Reason == ReasonReplicaGone && r.Remedy.OnReplica() && r.Remedy != incident.RemedyCapture
 	switch {
-	case res.Reason == ReasonBudgetExhausted:
-		r.Outcome, out.State = incident.Failed, incident.Abandoned
-		r.Message = "not carried out: the budget is spent"
-		note(ReasonBudgetExhausted, "stopped: the budget of the workload is spent: a person is needed")
-		return out
 	case r.Remedy == incident.RemedyCapture:
 		captured(&out, r, res, note, reason)
 	case res.Outcome == incident.Done, res.Outcome == incident.Succeeded, goneAlready:
@@ -61,6 +56,10 @@ func Complete(inc incident.Incident, id string, res Result, now time.Time) incid
 		r.Outcome, out.State = incident.Failed, incident.Open
 		first = true
 		note(ReasonNotSupported, w.doing+" is not supported"+suffix(r.Message))
+	case res.Reason == ReasonForbidden:
+		r.Outcome, out.State = incident.Failed, incident.Open
+		first = true
+		note(ReasonForbidden, w.doing+" is forbidden"+suffix(r.Message))
 	default:
 		r.Outcome, out.State = incident.Failed, incident.Open
 		reason(ReasonFailed)

@@ -31,9 +31,9 @@
 // The remedies of a kind are the rungs of a ladder: see DefaultLadder and Allowed. In each pass they are asked in order; the
 // first that no guard refuses is carried out. A guard that refuses for what the remedy is lets the next rung be asked; one
 // that refuses for what the moment is holds the ladder. A rung is done with when it did not help, cannot be carried out (three
-// failed calls, or not supported), or helped and the same cause is seen again after it. Restart and Quarantine are done for one
-// replica after the other. When nothing is left and something was tried, the incident is Abandoned with all that was tried in
-// one message; the same when the budget of the workload ends.
+// failed calls, or one that is not supported or for which the controller lacks the right: Forbidden), or helped and the same cause
+// is seen again after it. Restart and Quarantine are done for one replica after the other. When nothing is left and something was
+// tried, the incident is Abandoned with all that was tried in one message; the same when the budget of the workload ends.
 //
 //	remedy           fits where                                                   verified by
 //	Capture          the replicas offer a profile, and the container runs         never: it mends nothing, and is done once
@@ -75,7 +75,7 @@
 //	ActionUnderWay     another action on the workload is not verified yet
 //	ManagedElsewhere * Argo CD, Flux, Helm or an operator owns the spec that would be written
 //	ScaledElsewhere *  another autoscaler owns the number of replicas
-//	SizedElsewhere *   a VerticalPodAutoscaler owns the resources
+//	SizedElsewhere *   a VerticalPodAutoscaler owns the resources, or none may be read
 //	RollingOut         a rollout is under way, and the remedy does not go back from it
 //	MinHealthy         too few other replicas are ready
 //	WouldBreakPDB      a PodDisruptionBudget allows no disruption, or two select the replica

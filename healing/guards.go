@@ -249,6 +249,8 @@ func outcomeOf(r *incident.Remediation, why string) string {
 		return fmt.Sprintf("%s failed %d times (%s)", doing, r.Attempts, why)
 	case r.Reason == string(ReasonNotSupported):
 		return doing + " is not supported: " + why
+	case r.Reason == string(ReasonForbidden):
+		return doing + " is forbidden: " + why
 	default:
 		return doing + " did not help: " + why
 	}

@@ -39,10 +39,15 @@ func scaledElsewhere(q *proposal) (string, bool) {
 	return "its number of replicas belongs to " + s.Ref.Kind + " " + s.Ref.Name, true
 }
 
+// sizedElsewhere takes a VerticalPodAutoscaler without a name for what a platform says that may not read them: nobody knows whether
+// one owns the resources, and two that size a replica undo each other's work.
 func sizedElsewhere(q *proposal) (string, bool) {
 	o := q.owner(cluster.OwnerVPA)
 	if q.remedy != incident.RemedyResizeMemory || o == nil {
 		return "", false
+	}
+	if o.Name == "" {
+		return "the VerticalPodAutoscalers of its namespace cannot be read, and one may own its resources", true
 	}
 	return "its resources belong to VerticalPodAutoscaler " + o.Name, true
 }

@@ -73,6 +73,7 @@ func (h *history) checkPlan(in *Input, p *Plan) {
 		h.Errorf("%s is not charged", a.RemediationID)
 	}
 	h.checkGuards(in, a, held)
+	h.checkNotRefusedForGood(in, a)
 	h.checkOwners(in, a)
 	h.checkChange(in, a)
 }
@@ -129,6 +130,21 @@ func (h *history) checkGuards(in *Input, a *Action, held *incident.Incident) {
 	for _, b := range w.Budgets {
 		if b.Allowed == 0 && (!away || !unready || b.Healthy < b.Desired) || away && len(w.Budgets) > 1 {
 			h.Errorf("%s against the PodDisruptionBudgets %+v", a.Remedy, w.Budgets)
+		}
+	}
+}
+
+// checkNotRefusedForGood verifies that what the platform cannot do, or gives no right to, is not asked for again.
+func (h *history) checkNotRefusedForGood(in *Input, a *Action) {
+	for i := range in.Incidents {
+		one := &in.Incidents[i]
+		if one.Name != a.Incident {
+			continue
+		}
+		for j := range one.Remediations {
+			if r := &one.Remediations[j]; r.Remedy == a.Remedy && r.Outcome == incident.Failed && oneOf(Reason(r.Reason), ReasonForbidden, ReasonNotSupported) {
+				h.Errorf("%s again though it ended with %s", a.Remedy, r.Reason)
+			}
 		}
 	}
 }

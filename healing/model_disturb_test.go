@@ -21,7 +21,7 @@ func (h *history) disturb() {
 		h.policy.Mode = pick(h, Act, Act, Act, Act, Act, Act, Observe, "")
 	case 3:
 		h.answer = pick(h, incident.Done, incident.Done, incident.Done, incident.Blocked, incident.Failed)
-		h.reason = map[incident.Outcome]Reason{incident.Blocked: ReasonBlockedByPDB, incident.Failed: pick(h, ReasonFailed, ReasonFailed, ReasonNotSupported)}[h.answer]
+		h.reason = map[incident.Outcome]Reason{incident.Blocked: ReasonBlockedByPDB, incident.Failed: pick(h, ReasonFailed, ReasonFailed, ReasonNotSupported, ReasonForbidden)}[h.answer]
 	case 4:
 		h.answerLost, h.chargeFails = h.chance(30), h.chance(15)
 	case 5:

@@ -28,6 +28,18 @@ func TestModelFindsBrokenEngines(t *testing.T) {
 		{"ignores disruption budgets", onInput(func(in *Input) { in.Workload = changed(in, func(w *cluster.Workload) { w.Budgets = nil }) }), "PodDisruptionBudgets"},
 		{"ignores other owners", onInput(func(in *Input) { in.Workload = changed(in, func(w *cluster.Workload) { w.Owners = nil }) }), "belongs to"},
 		{"ignores the state of nodes", onInput(func(in *Input) { in.Nodes = nil }), "a node that is not ready"},
+		{"asks again for what is forbidden", onInput(func(in *Input) {
+			list := make([]incident.Incident, len(in.Incidents))
+			for i := range in.Incidents {
+				list[i] = in.Incidents[i].Clone()
+				for j := range list[i].Remediations {
+					if r := &list[i].Remediations[j]; r.Reason == string(ReasonForbidden) {
+						r.Reason = string(ReasonFailed)
+					}
+				}
+			}
+			in.Incidents = list
+		}), "ended with Forbidden"},
 		{"ignores roots", onInput(func(in *Input) { in.Climate.Roots = nil }), "though it follows from"},
 		{"raises without bounds", onInput(func(in *Input) { in.Policy.MaxMemoryPercent = 1000 }), "resized to"},
 		{"charges nothing", onAction(func(a *Action) { a.Charge = false }), "charged"},

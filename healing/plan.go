@@ -54,6 +54,7 @@ const (
 	ReasonNextRung          Reason = "NextRung"         // the remedy did not help, the next one is tried
 	ReasonBlockedByBudget   Reason = "WouldBreakPDB"    // a PodDisruptionBudget has no disruption left
 	ReasonNotSupported      Reason = "NotSupported"     // the platform cannot do it
+	ReasonForbidden         Reason = "Forbidden"        // the controller lacks a right that the remedy takes; the platform names it
 	ReasonRootFound         Reason = "RootFound"        // the incident follows from another one
 	ReasonMemberJoined      Reason = "MemberJoined"     // another workload fails because of this incident
 	ReasonProposed          Reason = "PatchProposed"    // a patch for a person or a Git repository was written

@@ -274,7 +274,9 @@ func TestComplete(t *testing.T) {
 		{"gone", Result{Outcome: incident.Failed, Reason: ReasonReplicaGone}, incident.Verifying, incident.Done, ReasonReplicaGone, 1},
 		{"blocked", Result{Outcome: incident.Blocked, Message: "disruption budget web needs 3"}, incident.Open, incident.Blocked, ReasonBlockedByPDB, 1},
 		{"failed", Result{Outcome: incident.Failed, Message: "500"}, incident.Open, incident.Failed, ReasonFailed, 1},
-		{"no budget", Result{Outcome: incident.Failed, Reason: ReasonBudgetExhausted}, incident.Abandoned, incident.Failed, ReasonBudgetExhausted, 0},
+		{"not supported", Result{Outcome: incident.Failed, Reason: ReasonNotSupported}, incident.Open, incident.Failed, ReasonNotSupported, 1},
+		{"forbidden", Result{Outcome: incident.Failed, Reason: ReasonForbidden}, incident.Open, incident.Failed, ReasonForbidden, 1},
+		{"an answer that no platform gives", Result{Outcome: incident.Failed, Reason: ReasonBudgetExhausted}, incident.Open, incident.Failed, ReasonBudgetExhausted, 1},
 		{"an answer that makes no sense", Result{}, incident.Open, incident.Failed, ReasonFailed, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

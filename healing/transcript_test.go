@@ -139,8 +139,8 @@ func (s *story) run(command string, words []string) {
 		s.now = s.now.Add(s.duration(words[0]))
 	case "change":
 		s.workload.Changes = append(s.workload.Changes, cluster.Change{At: s.now, Kind: cluster.ChangeRollout, Message: words[0]})
-	case "platform": // platform Done|Blocked|Failed, then replace=false, lingers
-		s.answer, s.reason = incident.Outcome(words[0]), Reason(o["reason"])
+	case "platform": // platform Done|Blocked|Failed reason=Forbidden "says=in words", then replace=false, lingers
+		s.answer, s.reason, s.says = incident.Outcome(words[0]), Reason(o["reason"]), o["says"]
 		if s.answer == incident.Blocked {
 			s.reason = ReasonBlockedByPDB
 		}

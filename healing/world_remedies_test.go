@@ -58,7 +58,7 @@ func (w *world) carry(a Action) Result {
 	call := string(a.Remedy) + " of " + a.Workload.String()
 	if a.DryRun {
 		if w.answer != incident.Done {
-			return Result{Outcome: incident.Failed, Reason: w.reason, Message: "the platform says no", Call: call}
+			return Result{Outcome: incident.Failed, Reason: w.reason, Message: or(w.says, "the platform says no"), Call: call}
 		}
 		return Result{Outcome: incident.DryRun, Message: "it is valid", Call: call}
 	}
@@ -67,7 +67,7 @@ func (w *world) carry(a Action) Result {
 		return Result{Outcome: incident.Done, Reason: ReasonReplicaGone, Message: "the replica is gone"}
 	}
 	if w.answer != incident.Done {
-		return Result{Outcome: w.answer, Reason: w.reason, Message: "the platform says no", Call: call}
+		return Result{Outcome: w.answer, Reason: w.reason, Message: or(w.says, "the platform says no"), Call: call}
 	}
 	if w.lingers {
 		return Result{Outcome: incident.Done, Message: "evicted"}

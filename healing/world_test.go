@@ -33,6 +33,7 @@ type world struct {
 	// answer is what the platform says to an action; noReplace leaves the place of an evicted replica empty.
 	answer    incident.Outcome
 	reason    Reason
+	says      string // in what words it refuses
 	noReplace bool
 	// answerLost does what is asked for and says that it failed; chargeFails is the ledger that does not answer.
 	answerLost, chargeFails bool

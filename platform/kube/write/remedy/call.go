@@ -97,10 +97,26 @@ func (c *call) answered(a *healing.Action, err error, done string) healing.Resul
 		res.Outcome, res.Reason = incident.Failed, healing.ReasonFailed
 		res.Message = fmt.Sprintf("%s: it was changed in between: %s", c.description, details(err))
 	default:
-		res.Outcome, res.Reason = incident.Failed, healing.ReasonFailed
-		res.Message = fmt.Sprintf("%s: %s", c.description, explain(err))
+		said := refused(c.description, err)
+		res.Outcome, res.Reason, res.Message = said.Outcome, said.Reason, said.Message
 	}
 	return res
+}
+
+// refused makes a result of a request that the API server refused: one for which the controller lacks the right is not tried again.
+func refused(what string, err error) healing.Result {
+	res := failed(what + ": " + explain(err))
+	if lacksRight(err) {
+		res.Reason = healing.ReasonForbidden
+	}
+	return res
+}
+
+// lacksRight reports whether the API server's authorizer refused the request: User "x" cannot patch resource "y". What admission
+// forbids, a quota or somebody's policy, has other words, and may be allowed a moment later.
+func lacksRight(err error) bool {
+	text := details(err)
+	return apierrors.IsForbidden(err) && strings.Contains(text, `User "`) && strings.Contains(text, `" cannot `)
 }
 
 // changed reports whether a precondition did not hold: a resourceVersion (409), a UID (409, or 422 in a patch), or the test of a
@@ -119,7 +135,7 @@ func changed(err error) bool {
 // explain returns the server's message, and for a right that is missing where it is given.
 func explain(err error) string {
 	text := details(err)
-	if apierrors.IsForbidden(err) && strings.Contains(text, " cannot ") { // what admission forbids has other words
+	if lacksRight(err) {
 		text += "; the component deploy/remedies gives the controller this right (deploy/base those to evict and to resize)"
 	}
 	return text

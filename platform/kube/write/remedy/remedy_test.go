@@ -457,7 +457,7 @@ func TestAMissingRightIsNamed(t *testing.T) {
 				action := d.action
 				action.DryRun = dryRun
 				got := th.surgeon.Carry(t.Context(), action)
-				if got.Outcome != incident.Failed || !strings.Contains(got.Message, `User "me" cannot patch`) || !strings.Contains(got.Message, "deploy/remedies") {
+				if got.Outcome != incident.Failed || got.Reason != healing.ReasonForbidden || !strings.Contains(got.Message, `User "me" cannot patch`) || !strings.Contains(got.Message, "deploy/remedies") {
 					t.Errorf("result is %+v", got)
 				}
 				if len(th.Writes()) != 1 {
@@ -465,5 +465,61 @@ func TestAMissingRightIsNamed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A quota, a webhook and the namespace's end are forbidden with the same code, and may be allowed a moment later: no right is missing.
+func TestWhatAdmissionForbidsIsNoMissingRight(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string]string{
+		"quota":     `pods "web-1" is forbidden: exceeded quota: compute, requested: limits.memory=228Mi, used: limits.memory=1Gi, limited: limits.memory=1Gi`,
+		"webhook":   `admission webhook "limits.example.com" denied the request: the limits of a "web" pod cannot be changed on a Friday`,
+		"namespace": `pods "web-1" is forbidden: unable to create new content in namespace shop because it is being terminated`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			th := newTheatre(t)
+			th.Hook(func(rw http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet {
+					return false
+				}
+				apitest.Refuse(rw, http.StatusForbidden, metav1.StatusReasonForbidden, said)
+				return true
+			})
+			for deed, d := range deeds() {
+				got := th.surgeon.Carry(t.Context(), d.action)
+				if got.Outcome != incident.Failed || got.Reason != healing.ReasonFailed || !strings.Contains(got.Message, said) || strings.Contains(got.Message, "deploy/") {
+					t.Errorf("%s: result is %+v", deed, got)
+				}
+			}
+		})
+	}
+}
+
+// A read on the way to the write takes a right too.
+func TestAMissingRightToReadIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, d := range deeds() {
+		if d.action.Remedy == incident.RemedyRestart { // an eviction reads nothing before
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			th := newTheatre(t)
+			th.Hook(func(rw http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodGet {
+					return false
+				}
+				apitest.Refuse(rw, http.StatusForbidden, metav1.StatusReasonForbidden, `x is forbidden: User "me" cannot get resource "x"`)
+				return true
+			})
+			got := th.surgeon.Carry(t.Context(), d.action)
+			if got.Outcome != incident.Failed || got.Reason != healing.ReasonForbidden || !strings.Contains(got.Message, `User "me" cannot get`) {
+				t.Errorf("result is %+v", got)
+			}
+			if len(th.Writes()) != 0 {
+				t.Errorf("it was written: %v", th.Writes())
+			}
+		})
 	}
 }

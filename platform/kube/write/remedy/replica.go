@@ -77,7 +77,7 @@ func (s *Surgeon) pod(ctx context.Context, a *healing.Action) (pod *corev1.Pod, 
 			Message: fmt.Sprintf("pod %s (UID %s) is gone already", a.Replica, a.ReplicaUID),
 		}, false
 	case err != nil:
-		return nil, failed(fmt.Sprintf("read pod %s: %s", a.Replica, explain(err))), false
+		return nil, refused("read pod "+a.Replica, err), false
 	}
 	return pod, healing.Result{}, true
 }
@@ -141,11 +141,11 @@ func (s *Surgeon) binding(ctx context.Context, pod *corev1.Pod) (removed map[str
 	}
 	set, err := s.core.AppsV1().ReplicaSets(pod.Namespace).Get(ctx, owner.Name, metav1.GetOptions{})
 	if err != nil {
-		return nil, failed(fmt.Sprintf("read replicaset %s: %s", owner.Name, explain(err))), false
+		return nil, refused("read replicaset "+owner.Name, err), false
 	}
 	services, err := s.core.CoreV1().Services(pod.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, failed(fmt.Sprintf("list services of pod %s: %s", pod.Name, explain(err))), false
+		return nil, refused("list services of pod "+pod.Name, err), false
 	}
 	if set.UID != owner.UID || set.Spec.Selector == nil {
 		return nil, failed(fmt.Sprintf("replicaset %s is not the one that made pod %s any more", owner.Name, pod.Name)), false

@@ -47,7 +47,7 @@ func (s *Surgeon) rollback(ctx context.Context, a *healing.Action) healing.Resul
 	}
 	kept, err := s.revisions(ctx, w)
 	if err != nil {
-		return failed(fmt.Sprintf("read revisions of %s: %s", a.Workload, explain(err)))
+		return refused("read revisions of "+a.Workload.String(), err)
 	}
 	newest, to := newestOf(kept), named(kept, a.Change.ToRevision)
 	switch {

@@ -65,7 +65,7 @@ func (s *Surgeon) scale(ctx context.Context, a *healing.Action, done string) hea
 			Outcome: incident.Failed, Reason: healing.ReasonWorkloadGone, Message: fmt.Sprintf("%s (UID %s) is gone", a.Workload, a.Workload.UID),
 		}
 	case err != nil:
-		return failed(fmt.Sprintf("read scale of %s: %s", a.Workload, explain(err)))
+		return refused("read scale of "+a.Workload.String(), err)
 	case present.Spec.Replicas == a.Change.ToReplicas:
 		return already(fmt.Sprintf("%s asks for %d replicas already", a.Workload, a.Change.ToReplicas))
 	case present.Spec.Replicas != a.Change.FromReplicas:
@@ -94,7 +94,7 @@ func (s *Surgeon) raiseFloor(ctx context.Context, a *healing.Action) healing.Res
 	case apierrors.IsNotFound(err), err == nil && t.UID != "" && string(o.UID) != t.UID:
 		return failed(fmt.Sprintf("%s is gone", t))
 	case err != nil:
-		return failed(fmt.Sprintf("read %s: %s", t, explain(err)))
+		return refused("read "+t.String(), err)
 	case o.Spec.MaxReplicas < a.Change.ToReplicas:
 		return failed(fmt.Sprintf("%s allows at most %d replicas, not %d", t, o.Spec.MaxReplicas, a.Change.ToReplicas))
 	}
@@ -160,7 +160,7 @@ func (s *Surgeon) switchBack(ctx context.Context, a *healing.Action) healing.Res
 	case apierrors.IsNotFound(err), err == nil && t.UID != "" && string(o.UID) != t.UID:
 		return failed(fmt.Sprintf("%s is gone", t))
 	case err != nil:
-		return failed(fmt.Sprintf("read %s: %s", t, explain(err)))
+		return refused("read "+t.String(), err)
 	case o.Spec.Selector[key] == to:
 		return already(fmt.Sprintf("%s selects %s=%s already", t, key, to))
 	case o.Spec.Selector[key] != from:

@@ -69,7 +69,7 @@ func (s *Surgeon) workload(ctx context.Context, a *healing.Action) (w *workload,
 			Message: fmt.Sprintf("%s (UID %s) is gone", a.Workload, a.Workload.UID),
 		}, false
 	case err != nil:
-		return nil, failed(fmt.Sprintf("read %s: %s", a.Workload, explain(err))), false
+		return nil, refused("read "+a.Workload.String(), err), false
 	}
 	return w, healing.Result{}, true
 }
