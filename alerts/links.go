@@ -80,14 +80,15 @@ func (l *Links) board(uid string, from, end time.Time, variables [][2]string) st
 	if !end.IsZero() {
 		to = millis(end.Add(lead))
 	}
-	out := strings.TrimRight(l.Grafana, "/") + "/d/" + escape(uid) + "?from=" + millis(from.Add(-3*lead)) + "&to=" + to
-	for _, v := range variables {
-		out += "&var-" + v[0] + "=" + escape(v[1])
-	}
 	if l.Loki != "" {
-		out += "&var-loki=" + escape(l.Loki)
+		variables = append(variables, [2]string{"loki", l.Loki})
 	}
-	return out
+	var b strings.Builder
+	b.WriteString(strings.TrimRight(l.Grafana, "/") + "/d/" + escape(uid) + "?from=" + millis(from.Add(-3*lead)) + "&to=" + to)
+	for _, v := range variables {
+		b.WriteString("&var-" + v[0] + "=" + escape(v[1]))
+	}
+	return b.String()
 }
 
 // explore is what Grafana's Explore page reads from its address (schemaVersion 1).

@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/platform/local/localtest"
 )
@@ -65,6 +67,54 @@ spec:
 	within(t, addr+"/metrics", `homeostat_queue_dropped_total{queue="alerts"} 0`)
 	if err := stop(); err != nil {
 		t.Errorf("the app ended with %v", err)
+	}
+}
+
+// The change that a notification tells of is the one that the API and the journal have, by its id.
+func TestAScalingOfARealProcessIsTold(t *testing.T) {
+	t.Parallel()
+	told := make(chan map[string]any, 10)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var m map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+			t.Errorf("read notification: %v", err)
+		}
+		told <- m
+	}))
+	t.Cleanup(hook.Close)
+	journal := filepath.Join(t.TempDir(), "journal.jsonl")
+	addr, stop := start(t, journal, func(c *config.Config) {
+		at := config.Duration(0)
+		c.Alerts.Receivers = []config.Receiver{{Name: "hook", Webhook: &config.WebhookReceiver{URL: hook.URL}}}
+		c.Alerts.Route.GroupWait = &at
+		c.Alerts.Decisions.Scaled = true
+		c.Alerts.Links.Grafana = "https://grafana.example.com"
+	})
+	var id string
+	select {
+	case m := <-told:
+		labels, _ := m["commonLabels"].(map[string]any)
+		said, _ := m["commonAnnotations"].(map[string]any)
+		id = fmt.Sprint(said["id"])
+		if labels["alertname"] != "HomeostatScaled" || labels["workload"] != "web" || labels["decision"] != id || !cluster.IsDecisionID(id) {
+			t.Errorf("labels are %v, annotations %v", labels, said)
+		}
+		if text := fmt.Sprint(said["description"]); !strings.Contains(text, "TooFewReplicas: raised to 2 by minReplicas") {
+			t.Errorf("the description is %q", text)
+		}
+		if link := fmt.Sprint(said["dashboard_url"]); !strings.Contains(link, "/d/homeostat-autoscaling?") || !strings.Contains(link, "&var-name=web") {
+			t.Errorf("it leads to %s", link)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("nobody was told")
+	}
+	within(t, addr+"/decisions/local/autoscaler/web", fmt.Sprintf("%q: %q", "id", id))
+	if err := stop(); err != nil {
+		t.Errorf("the app ended with %v", err)
+	}
+	lines, err := os.ReadFile(journal)
+	if err != nil || !strings.Contains(string(lines), fmt.Sprintf("%q:%q", "id", id)) {
+		t.Errorf("the journal does not tell of %s (%v):\n%s", id, err, lines)
 	}
 }
 

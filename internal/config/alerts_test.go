@@ -96,6 +96,23 @@ func TestTheOnlyReceiverNeedsNoRoute(t *testing.T) {
 	}
 }
 
+func TestWhichDecisionsAreTold(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]AlertDecisions{
+		"{}":                          {MaxedOut: Duration(15 * time.Minute), NotScaling: Duration(5 * time.Minute)},
+		"{decisions: {scaled: true}}": {Scaled: true, MaxedOut: Duration(15 * time.Minute), NotScaling: Duration(5 * time.Minute)},
+		"{decisions: {scaled: true, maxedOut: 0s, notScaling: 1h}}": {Scaled: true, NotScaling: Duration(time.Hour)},
+	} {
+		c, err := Read(strings.NewReader("alerts: " + text + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, c.Alerts.Decisions); d != "" {
+			t.Errorf("%s (-want +got):\n%s", text, d)
+		}
+	}
+}
+
 func TestAlertErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	const am = "receivers: [{name: am, alertmanager: {urls: ['http://am:9093']}}], "
@@ -130,6 +147,11 @@ func TestAlertErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 		"wait":                 {am + "route: {groupWait: 2h}", []string{"alerts.route.groupWait", "2h0m0s", "0s to 1h"}},
 		"repeat":               {am + "route: {repeatInterval: 1m}", []string{"alerts.route.repeatInterval", "1m0s", "groupInterval"}},
 		"a route for nobody":   {"route: {receiver: x}", []string{"alerts.receivers", "needs receivers"}},
+		"told too late":        {"decisions: {maxedOut: 48h}", []string{"alerts.decisions.maxedOut", "48h0m0s", "1s to 24h"}},
+		"told before it is":    {"decisions: {notScaling: -1m}", []string{"alerts.decisions.notScaling", "-1m0s", "1s to 24h"}},
+		"no duration":          {"decisions: {maxedOut: true}", []string{`"true"`, "not a duration"}},
+		"no yes or no":         {"decisions: {scaled: 15m}", []string{"15m", "bool"}},
+		"a decision's label":   {"labels: {decision: x}", []string{"alerts.labels.decision", `"x"`, "already"}},
 		"a label of its own":   {"labels: {severity: low}", []string{"alerts.labels.severity", `"low"`, "already"}},
 		"an odd label":         {"labels: {a.b: c}", []string{"alerts.labels.a.b", "letters"}},
 		"Grafana":              {"links: {grafana: grafana}", []string{"alerts.links.grafana", `"grafana"`, "https://"}},

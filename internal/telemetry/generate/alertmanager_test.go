@@ -120,6 +120,9 @@ func TestOneRootIsOnePage(t *testing.T) {
 		breaker = "HomeostatBreakerOpen critical"
 		storm   = "HomeostatStorm critical kind=Storm source=homeostat workload_kind=Cluster workload=cluster namespace=home"
 		maxed   = "HomeostatMaxedOut warning namespace=demo kind=Autoscaler name=web"
+		tooMany = "HomeostatMaxedOut warning kind=Autoscaler name=web source=homeostat" + web
+		others  = "HomeostatMaxedOut warning kind=Autoscaler name=api source=homeostat" + api
+		scaled  = "HomeostatScaled info kind=Autoscaler name=web source=homeostat decision=d-846b76909f" + web
 		down    = "HomeostatDown critical"
 		target  = "HomeostatTargetDown warning job=homeostat instance=a"
 		lagging = "HomeostatLagging critical loop=scaling"
@@ -139,6 +142,10 @@ func TestOneRootIsOnePage(t *testing.T) {
 		{"a forecast of little weight does not silence the urgent one", []string{foretol, soon}, []string{soon}},
 		{"given up, it is one page", []string{webOOM, given}, []string{given}},
 		{"given up and sent", []string{webOOM, given, sentUp}, []string{sentUp}},
+		{"an autoscaler at its maximum is one page", []string{maxed, tooMany}, []string{tooMany}},
+		{"and not for another one", []string{maxed, others}, []string{maxed, others}},
+		{"nobody wants a page for each scaling", []string{scaled}, nil},
+		{"given up, at its maximum", []string{sentUp, tooMany, scaled}, []string{sentUp}},
 		{"Homeostat is down", []string{down, target, lagging}, []string{down}},
 		{"one of its replicas is", []string{target, webOOM}, []string{target, webOOM}},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/homeostat/homeostat/alerts"
 	"github.com/homeostat/homeostat/internal/incident"
 )
 
@@ -30,10 +31,10 @@ func kindsOf(t *testing.T, r *rule) []string {
 
 func TestEveryAlertSaysWhatIsWrongAndHasARunbook(t *testing.T) {
 	t.Parallel()
-	alerts, _ := rules(t)
+	list, _ := rules(t)
 	pages := map[string]bool{"README.md": true}
-	for i := range alerts {
-		a := &alerts[i]
+	for i := range list {
+		a := &list[i]
 		if !strings.HasPrefix(a.Alert, "Homeostat") || !slices.Contains([]string{"critical", "warning", "info"}, a.Labels["severity"]) {
 			t.Errorf("%s has the severity %q", a.Alert, a.Labels["severity"])
 		}
@@ -66,6 +67,9 @@ func TestEveryAlertSaysWhatIsWrongAndHasARunbook(t *testing.T) {
 	}
 	for _, k := range incident.Kinds() { // the alerts that Homeostat sends itself are called so
 		pages["Homeostat"+string(k)+".md"] = true
+	}
+	for _, name := range []string{alerts.NameScaled, alerts.NameMaxedOut, alerts.NameNotScaling} {
+		pages[name+".md"] = true
 	}
 	entries, err := os.ReadDir(filepath.Join(root, "alerts/runbooks"))
 	if err != nil {
