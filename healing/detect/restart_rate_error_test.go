@@ -16,7 +16,7 @@ import (
 // What TestRestartRateError and TestThrottledError measure; docs/forecast.md has the figures of 400 lives from seed 1000. The rules
 // were made with seed 0.
 var (
-	lives = flag.Int("lives", 12, "lives of each kind")
+	lives = flag.Int("lives", 8, "lives of each kind")
 	seed  = flag.Uint64("seed", 0, "first seed of the lives")
 )
 
