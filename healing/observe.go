@@ -150,6 +150,9 @@ func (p *pass) resolve(t *tracked) {
 		t.inc.Note(p.now, string(ReasonRecovered), "the workload got healthy without an action")
 		message = "resolved: healthy for " + calm + " without an action"
 	}
+	if root := followed(&t.inc); root != "" {
+		message += "; it followed from " + root
+	}
 	t.step(p.now, ReasonResolved, message)
 	t.announce(ReasonResolved)
 }

@@ -9,6 +9,12 @@ import (
 	"github.com/homeostat/homeostat/internal/incident"
 )
 
+// followsFrom and isOver are the words of the timeline around the name of a root, by which it is found again after it was over.
+const (
+	followsFrom = "it follows from "
+	isOver      = " is over: it is looked at for itself again"
+)
+
 // maxNames of members are named in one line of the timeline.
 const maxNames = 5
 
@@ -28,12 +34,33 @@ func (p *pass) root(t *tracked) {
 	case root == t.inc.Root, root == "" && p.lasts(t.inc.Root):
 		return
 	case root == "":
-		t.step(p.now, ReasonRootFound, t.inc.Root+" is over: it is looked at for itself again")
+		t.step(p.now, ReasonRootFound, t.inc.Root+isOver)
 	default:
-		t.step(p.now, ReasonRootFound, "it follows from "+root+": "+why)
+		t.step(p.now, ReasonRootFound, followsFrom+root+": "+why)
 		t.announce(ReasonRootFound)
 	}
 	t.inc.Root = root
+}
+
+// followed returns the root that the incident had last, as its timeline tells; empty where it had none. What is stored names a root
+// only while it lasts.
+func followed(inc *incident.Incident) string {
+	if inc.Root != "" {
+		return inc.Root
+	}
+	for _, e := range slices.Backward(inc.Timeline) {
+		if e.Reason != string(ReasonRootFound) {
+			continue
+		}
+		if root, found := strings.CutSuffix(e.Message, isOver); found {
+			return root
+		}
+		if rest, found := strings.CutPrefix(e.Message, followsFrom); found {
+			root, _, _ := strings.Cut(rest, ": ")
+			return root
+		}
+	}
+	return ""
 }
 
 // dependency returns the service that is to blame and down, with its name; nil for none.
