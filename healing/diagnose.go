@@ -49,6 +49,11 @@ func (p *pass) cause(t *tracked) *cause.Cause {
 	if len(own) == 0 {
 		return nil
 	}
+	if p.aboutTool(t) { // neither a release nor a node nor the load is why
+		lead := cause.Lead(own)
+		t.cause = &cause.Cause{Sentence: lead.Message, Confidence: lead.Confidence, For: lead.For, Against: lead.Against}
+		return t.cause
+	}
 	services := make(map[string]cluster.Service, len(p.in.Climate.Down))
 	for name, d := range p.in.Climate.Down {
 		services[name] = d.Service

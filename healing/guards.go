@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/homeostat/homeostat/healing/detect"
 	"github.com/homeostat/homeostat/healing/internal/phrase"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
@@ -87,6 +88,9 @@ func observeOnly(q *proposal) (string, bool) {
 }
 
 func noRemedy(q *proposal) (string, bool) {
+	if q.aboutTool(q.t) {
+		return "nothing is done: container " + q.t.inc.Container() + " is a person's tool, which no replica is touched for", true
+	}
 	if q.remedy != incident.RemedyNone {
 		return "", false
 	}
@@ -168,8 +172,12 @@ func lowConfidence(q *proposal) (string, bool) {
 	if !q.remedy.OnReplica() || q.change.Template {
 		need = sureOfWorkload
 	}
-	return fmt.Sprintf("the cause is sure to %d %%, %d %% are needed", q.t.inc.Confidence, need),
-		q.remedy != incident.RemedyCapture && q.t.inc.Confidence < need
+	sure := q.t.inc.Confidence
+	if q.replica != nil && detect.SharedMemory(q.replica, q.victim) { // the memory may have been used up by a person's tool
+		sure = min(sure, q.victim.Confidence)
+	}
+	return fmt.Sprintf("the cause is sure to %d %%, %d %% are needed", sure, need),
+		q.remedy != incident.RemedyCapture && sure < need
 }
 
 // dependencyDown waits for the root of the incident, and a while after it was mended: what depends on it recovers then.

@@ -26,7 +26,7 @@ func (p *pass) match(found []incident.Finding) {
 	for _, f := range sorted(found) {
 		t, known := p.ownerOf(&f)
 		switch {
-		case t == nil && (known || p.stoodFor(&f)):
+		case t == nil && (known || p.stoodFor(&f)), !known && f.Kind == incident.Unschedulable && p.stoodFor(&f):
 			continue
 		case t == nil:
 			t = p.open(&f)
@@ -64,6 +64,9 @@ func (p *pass) ownerOf(f *incident.Finding) (t *tracked, known bool) {
 
 // belongs reports whether the finding is of the incident's kind and container, or with related of its cause.
 func (p *pass) belongs(t *tracked, f *incident.Finding, related bool) bool {
+	if detect.OfTool(p.in.Workload, f) != p.aboutTool(t) {
+		return false
+	}
 	if related && p.explains(t, f) {
 		return true
 	}

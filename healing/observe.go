@@ -29,7 +29,7 @@ func (p *pass) observe(t *tracked) {
 	if t.failing() {
 		p.seen(t)
 	}
-	healthy := !t.failing() && (p.allReady() || t.byItself())
+	healthy := !t.failing() && (p.allReady() || t.byItself() || p.aboutTool(t))
 	p.health(t, healthy)
 	if t.inc.State == incident.Open && awaiting(&t.inc) != nil {
 		t.inc.State, t.dirty = incident.Verifying, true
@@ -144,6 +144,8 @@ func (p *pass) resolve(t *tracked) {
 		message = "resolved: healthy for " + calm + " after " + words(leading(&t.inc, r)).noun
 	case t.inc.Kind.Notice():
 		message = "resolved: not seen again for " + calm
+	case p.aboutTool(t):
+		message = "resolved: it was told, and the workload does not depend on it"
 	case t.inc.Kind.Forecast():
 		message = "resolved: it has not held for " + calm
 	default:

@@ -20,7 +20,7 @@ const maxNames = 5
 
 // root keeps what the incident follows from: what the survey says, or the service that its log names and that is down.
 func (p *pass) root(t *tracked) {
-	if t.isNew() || t.inc.Kind.Notice() {
+	if t.isNew() || t.inc.Kind.Notice() || p.aboutTool(t) {
 		return
 	}
 	root, why := p.in.Climate.Roots[t.inc.Name], "it is told there for all that it concerns"

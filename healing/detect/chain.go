@@ -38,6 +38,17 @@ func deathChecks() [8]deathCheck {
 	}
 }
 
+// toolChecks are asked about the death of an ephemeral container, until one knows it.
+func toolChecks() [5]deathCheck {
+	return [5]deathCheck{
+		{incident.OOMKilled, oomKilled},
+		{incident.NodeOOM, nodeOOM},
+		{incident.ProbableOOM, probableOOM},
+		{incident.BadCommand, toolCommand},
+		{incident.JobFailed, toolFailed},
+	}
+}
+
 // containerChecks are asked about each container of a replica that has not ended and is not being deleted.
 func containerChecks() [4]stateCheck {
 	return [4]stateCheck{

@@ -55,6 +55,9 @@ func childOOM(s *subject) (incident.Finding, bool) {
 	if c.MemoryLimit > 0 {
 		f.For = append(f.For, "its memory limit is "+phrase.Bytes(c.MemoryLimit))
 	}
+	e := explanation{confidence: f.Confidence, message: f.Message, against: f.Against}
+	s.excuse(&e, c.LastOOMEvent)
+	f.Confidence, f.Message, f.Against = e.confidence, e.message, e.against
 	return f, true
 }
 

@@ -40,6 +40,9 @@ func configMissing(s *subject) (incident.Finding, bool) {
 		f.Message = s.who() + " cannot start: " + what
 		return f, true
 	case "ContainerCreating", "PodInitializing":
+		if c.Kind == cluster.ContainerEphemeral {
+			return incident.Finding{}, false // the volumes of its replica were mounted long before
+		}
 		what, message := missingMount(s)
 		if what == "" {
 			return incident.Finding{}, false

@@ -115,12 +115,12 @@ func ofReplica(s *subject, out []incident.Finding) []incident.Finding {
 
 func ofContainer(s *subject, out []incident.Finding) []incident.Finding {
 	if s.container.Kind == cluster.ContainerEphemeral {
-		return out
+		return ofTool(s, out)
 	}
-	before := len(out)
+	before, checks := len(out), deathChecks()
 	s.dead, s.explained = s.deaths(), false
 	for i := range s.dead {
-		f, found := explain(s, &s.dead[i])
+		f, found := explain(s, &s.dead[i], checks[:])
 		if !found {
 			continue
 		}
@@ -199,8 +199,8 @@ func (s *subject) counts(t *cluster.Termination) bool {
 	return !s.replica.Deleting() || !t.FinishedAt.IsZero() && t.FinishedAt.Before(s.replica.DeletedAt)
 }
 
-func explain(s *subject, d *death) (incident.Finding, bool) {
-	for _, c := range deathChecks() {
+func explain(s *subject, d *death, checks []deathCheck) (incident.Finding, bool) {
+	for _, c := range checks {
 		e, found := c.check(s, d)
 		if !found {
 			continue
@@ -253,7 +253,10 @@ func (s *subject) finish(f incident.Finding, k incident.Kind) incident.Finding {
 	if f.Since.IsZero() {
 		f.Since = s.Now
 	}
-	f.Replica, f.ReplicaUID, f.Node = s.replica.Name, s.replica.UID, s.replica.Node
+	f.Replica, f.ReplicaUID = s.replica.Name, s.replica.UID
+	if s.replica.Node != "" {
+		f.Node = s.replica.Node
+	}
 	if s.container != nil {
 		f.Container, f.Restarts = s.container.Name, s.container.Restarts
 	}
@@ -271,7 +274,9 @@ func (s *subject) who() string {
 		role = "init container "
 	case cluster.ContainerSidecar:
 		role = "sidecar "
-	case cluster.ContainerMain, cluster.ContainerEphemeral:
+	case cluster.ContainerEphemeral:
+		role = "ephemeral container "
+	case cluster.ContainerMain:
 	}
 	return role + s.container.Name + " of " + s.replica.Name
 }
@@ -317,8 +322,12 @@ func latest(times ...time.Time) time.Time {
 func between(a, b time.Time) time.Duration { return max(b.Sub(a), 0) }
 
 // pending returns since when the container has been waiting at the earliest, and whether that is longer than the policy
-// allows. A waiting state carries no time, so it is the later of the replica's start and the container's last death.
+// allows. A waiting state carries no time, so it is the later of the replica's start and the container's last death. Nothing tells
+// when an ephemeral container was asked for, so there since is zero, and what the kubelet does not call its first try is long.
 func (s *subject) pending() (since time.Time, long bool) {
+	if s.container.Kind == cluster.ContainerEphemeral {
+		return time.Time{}, s.container.WaitingReason != firstPull
+	}
 	since = latest(s.replica.CreatedAt, s.replica.StartedAt)
 	if d := s.container.LatestDeath(); d != nil {
 		since = latest(since, d.FinishedAt)

@@ -9,7 +9,8 @@
 // At most one kind is given to one death: the checks of deaths run in order and the first that knows it wins. A death
 // that none of them knows is no finding by itself; it takes a crash loop to make it one. A death whose container
 // status is unknown (ContainerStatusUnknown, which comes with exit code 137 too) is a notice and never explained. Completed
-// init containers are no deaths, ephemeral containers are not looked at, sidecars are looked at like main containers. What
+// init containers are no deaths, sidecars are looked at like main containers. An ephemeral container is a person's tool: what becomes of
+// it is told once, never lasts, and explains nothing about the workload. What
 // concerns the workload itself (a rollout, refused replicas, a job, an autoscaler) is found last, and only where nothing in
 // the replicas explains it.
 //

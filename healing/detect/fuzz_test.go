@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,12 +53,19 @@ func FuzzFindings(f *testing.F) {
 				t.Errorf("the notice %s lasts", fd.Kind)
 			}
 		}
-		for i := range l.Workload.Replicas {
-			for _, fd := range found {
-				r := &l.Workload.Replicas[i]
-				if c := r.Container(fd.Container); fd.Replica == r.Name && c != nil && c.Kind == cluster.ContainerEphemeral {
-					t.Errorf("%s of an ephemeral container", fd.Kind)
-				}
+		for i := range found {
+			fd := &found[i]
+			if !OfTool(l.Workload, fd) {
+				continue
+			}
+			if !slices.Contains([]incident.Kind{
+				incident.OOMKilled, incident.NodeOOM, incident.ProbableOOM, incident.ChildOOM, incident.BadCommand, incident.ImagePull,
+				incident.ConfigMissing, incident.JobFailed,
+			}, fd.Kind) {
+				t.Errorf("%s of an ephemeral container", fd.Kind)
+			}
+			if fd.Active {
+				t.Errorf("%s of an ephemeral container lasts", fd.Kind)
 			}
 		}
 	})
@@ -130,7 +138,7 @@ func (d *drawn) container(name string) cluster.Container {
 		Name: name, Image: d.one("web:1", ""), Restarts: int32(d.IntN(8) - 1), Ready: d.yes(), Started: d.yes(), StartedAt: d.at(),
 		Terminated: d.death("now-" + name), Last: d.death("last-" + name), MemoryLimit: int64(d.IntN(3)-1) * 128 * mib, OOMEvents: int64(d.IntN(3)),
 		OOMEventsKnown: d.yes(), LastOOMEvent: d.at(), ThrottledPercent: float64(d.IntN(200) - 50), ThrottledKnown: d.yes(),
-		LivenessProbe: d.yes(), StartupProbe: d.yes(),
+		LivenessProbe: d.yes(), StartupProbe: d.yes(), Interactive: d.yes(),
 	}
 	c.Kind = cluster.ContainerKind(d.one("Main", "Main", "Main", "Init", "Sidecar", "Ephemeral", ""))
 	c.State = cluster.ContainerState(d.one("", "Running", "Terminated", "Waiting"))

@@ -30,7 +30,10 @@ func imagePull(s *subject) (incident.Finding, bool) {
 		Since: since, Active: true, Confidence: 95,
 		Fingerprint: s.print(c.Name, "ImagePull", strconv.Itoa(int(c.Restarts))),
 		Message:     "image " + phrase.Cut(c.Image, quoted) + " of " + s.who() + " cannot be pulled: " + class,
-		For:         []string{"it waits with " + c.WaitingReason, "for " + phrase.Span(between(since, s.Now)) + " when it was found"},
+		For:         []string{"it waits with " + c.WaitingReason},
+	}
+	if !since.IsZero() {
+		f.For = append(f.For, "for "+phrase.Span(between(since, s.Now))+" when it was found")
 	}
 	if message != "" {
 		f.For = append(f.For, phrase.Cut(message, quoted))
@@ -42,9 +45,12 @@ func imagePull(s *subject) (incident.Finding, bool) {
 	return f, true
 }
 
+// firstPull is the reason of a pull that has failed and is tried again at once, before the back-off.
+const firstPull = "ErrImagePull"
+
 func isPullReason(reason string) bool {
 	switch reason {
-	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable",
+	case firstPull, "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable",
 		"SignatureValidationFailed":
 		return true
 	default:

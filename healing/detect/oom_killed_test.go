@@ -2,6 +2,7 @@ package detect
 
 import (
 	"testing"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 )
@@ -34,7 +35,34 @@ func TestOOMKilled(t *testing.T) {
 			name: "a sidecar", replica: pod(terminated(dead(137, "OOMKilled")), kind(cluster.ContainerSidecar)),
 			want: []string{"OOMKilled active"}, says: []string{"sidecar app"},
 		},
-		{name: "an ephemeral container is not looked at", replica: pod(terminated(dead(137, "OOMKilled")), kind(cluster.ContainerEphemeral))},
+		{
+			name: "an ephemeral container", replica: pod(tool(terminatedTool(137, "OOMKilled"))),
+			want: []string{"OOMKilled"}, says: []string{"ephemeral container debugger of web-7c9", "counts to that of its pod", "a person's tool"}, confidence: 90,
+		},
+		{
+			name: "beside an ephemeral container, with room below its own limit", memory: memory(60*mib, 70*mib), want: []string{"OOMKilled active"},
+			replica: pod(terminated(dead(137, "OOMKilled")), tool(nil)), says: []string{"was killed for memory, with a limit of 128 MiB; ephemeral container debugger ran beside it"}, confidence: 45,
+		},
+		{
+			name: "beside an ephemeral container, no sample", want: []string{"OOMKilled active"}, confidence: 45,
+			replica: pod(terminated(dead(137, "OOMKilled")), tool(nil)),
+		},
+		{
+			name: "beside an ephemeral container, at its own limit", memory: memory(60*mib, 127*mib), want: []string{"OOMKilled active"},
+			replica: pod(terminated(dead(137, "OOMKilled")), tool(nil)), confidence: 99,
+		},
+		{
+			name: "an ephemeral container that came later", want: []string{"OOMKilled"}, confidence: 95,
+			replica: pod(restarted(dead(137, "OOMKilled"), 1), tool(nil), func(r *cluster.Replica, _ *cluster.Container) {
+				r.Containers[0].Last.StartedAt, r.Containers[0].Last.FinishedAt = ago(3*time.Minute), ago(2*time.Minute)
+			}),
+		},
+		{
+			name: "beside an ephemeral container, in a pod without a limit of the whole", want: []string{"OOMKilled active"}, confidence: 95,
+			replica: pod(terminated(dead(137, "OOMKilled")), tool(nil), func(r *cluster.Replica, _ *cluster.Container) {
+				r.Containers = append(r.Containers, cluster.Container{Name: "proxy", Kind: cluster.ContainerSidecar, State: cluster.StateRunning, StartedAt: ago(time.Hour)})
+			}),
+		},
 		{
 			name: "the main process ended by itself after a child was killed", replica: pod(restarted(dead(1, "OOMKilled"), 1)),
 			want: []string{"OOMKilled"}, confidence: 60,

@@ -38,6 +38,9 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 		e.confidence = 90
 		e.pro = append(e.pro, "the container's OOM counter grew near it")
 		e.message = s.who() + " was killed for memory: exit code 137, and its OOM counter grew"
+		if !known || float64(used) < nearLimit*float64(limit) {
+			s.excuse(&e, d.FinishedAt)
+		}
 	case known && float64(used) >= nearLimit*float64(limit):
 		e.confidence = 75
 		e.pro = append(e.pro, lastSample(used, limit))
@@ -54,6 +57,7 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 		e.against = append(e.against, "it lived "+phrase.Span(life)+", too short for a memory sample")
 		e.message = fmt.Sprintf("%s was probably killed for memory: exit code 137 after %s, with a limit of %s",
 			s.who(), phrase.Span(life), phrase.Bytes(limit))
+		s.excuse(&e, d.FinishedAt)
 	default:
 		return explanation{}, false
 	}

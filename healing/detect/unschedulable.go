@@ -10,14 +10,14 @@ import (
 )
 
 // unschedulable finds a replica for which the scheduler has found no node for a while. A replica that is held back on
-// purpose (SchedulingGated) is none.
+// purpose (SchedulingGated) is none. One that only misses the place of a replica on a lost node is of that node.
 func unschedulable(s *subject) (incident.Finding, bool) {
 	r := s.replica
 	if !r.Unschedulable || r.SchedulingGated || r.Node != "" || s.over() {
 		return incident.Finding{}, false
 	}
 	since := latest(r.UnschedulableSince, r.CreatedAt)
-	if since.IsZero() || s.Now.Sub(since) < s.PendingAfter {
+	if since.IsZero() || s.Now.Sub(since) < s.PendingAfter || s.reopened() {
 		return incident.Finding{}, false
 	}
 	f := incident.Finding{
@@ -25,6 +25,10 @@ func unschedulable(s *subject) (incident.Finding, bool) {
 		Fingerprint: s.print("Unschedulable", stamp(since)),
 		Message:     "no node fits " + r.Name,
 		For:         []string{"the scheduler marks it Unschedulable"},
+	}
+	if f.Node = Displaced(s.Workload, s.Nodes, r); f.Node != "" {
+		f.Message = "since node " + f.Node + " is lost, no node fits " + r.Name
+		f.For = append(f.For, "a replica of the same revision was on node "+f.Node)
 	}
 	c := Constraints(r.UnschedulableMessage)
 	switch {

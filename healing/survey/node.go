@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/healing/detect"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -85,13 +86,18 @@ func (l *look) nodeIncidents() map[string]string {
 
 func nodeRef(name string) cluster.Ref { return cluster.Ref{Kind: KindNode, Name: name} }
 
-// onNode returns the watched workloads with replicas on the node.
+// onNode returns the watched workloads with replicas on the node. Where no other node fits what takes their place, the member says so.
 func (l *look) onNode(node string) []incident.Member {
 	var out []incident.Member
 	for _, w := range sortedWorkloads(l.Watched) {
-		if slices.ContainsFunc(w.Replicas, func(r cluster.Replica) bool { return r.Node == node && holds(&r) }) {
-			out = append(out, incident.Member{Workload: w.Ref, Since: l.now})
+		if !slices.ContainsFunc(w.Replicas, func(r cluster.Replica) bool { return r.Node == node && holds(&r) }) {
+			continue
 		}
+		m := incident.Member{Workload: w.Ref, Since: l.now}
+		if slices.ContainsFunc(w.Replicas, func(r cluster.Replica) bool { return detect.Displaced(w, l.Snapshot.Nodes, &r) == node }) {
+			m.Kind = incident.Unschedulable
+		}
+		out = append(out, m)
 	}
 	return out
 }
@@ -134,15 +140,21 @@ func (l *look) openNode(n *cluster.Node, members []incident.Member) incident.Inc
 // keepNode brings the incident of a node that is still down up to date.
 func (l *look) keepNode(stored *incident.Incident, n *cluster.Node, members []incident.Member) {
 	in := stored.Clone()
-	joined := 0
+	before, displaced, changed := int(in.MemberCount), 0, false
 	for _, m := range members {
-		if in.Join(m) {
-			joined++
+		if !in.Join(m) {
+			continue
+		}
+		changed = true
+		if m.Kind == incident.Unschedulable {
+			displaced++
 		}
 	}
-	changed := joined > 0
-	if joined > 0 {
+	if joined := int(in.MemberCount) - before; joined > 0 {
 		in.Note(l.now, string(healing.ReasonMemberJoined), workloads(joined)+" more")
+	}
+	if displaced > 0 {
+		in.Note(l.now, string(healing.ReasonMemberJoined), "no other node fits replicas of "+workloads(displaced))
 	}
 	if !in.HealthySince.IsZero() {
 		in.HealthySince, in.LastSeenAt, changed = time.Time{}, l.now, true

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/healing"
+	"github.com/homeostat/homeostat/healing/detect"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
@@ -58,6 +59,7 @@ type Survey struct {
 // Make surveys the cluster. A view that is older than healing.MaxStale closes or opens nothing about nodes.
 func Make(in Input, now time.Time) *Survey {
 	s := &Survey{spent: in.Spent, budget: in.Budget}
+	in.Incidents = withoutTools(in.Snapshot, in.Incidents)
 	l := &look{Input: &in, now: now, byName: make(map[string]*incident.Incident, len(in.Incidents))}
 	for i := range in.Incidents {
 		if one := &in.Incidents[i]; one.State.Active() {
@@ -98,6 +100,26 @@ func (s *Survey) Climate(w *cluster.Workload) healing.Climate {
 		out.Down[d.Service.Namespace+"/"+d.Service.Name] = d.Dependency
 	}
 	return out
+}
+
+// withoutTools leaves out the incidents about ephemeral containers: what becomes of a person's tool is no failure of the workload.
+func withoutTools(snapshot *cluster.Snapshot, list []incident.Incident) []incident.Incident {
+	if len(list) == 0 {
+		return list
+	}
+	byRef := make(map[cluster.Ref]*cluster.Workload, len(snapshot.Workloads))
+	for _, w := range snapshot.Workloads {
+		byRef[anonymous(w.Ref)] = w
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(in incident.Incident) bool {
+		return detect.AboutTool(byRef[anonymous(in.Workload)], &in)
+	})
+}
+
+// anonymous is the reference without its UID, which a stored one may lack.
+func anonymous(r cluster.Ref) cluster.Ref {
+	r.UID = ""
+	return r
 }
 
 // look is one survey while it is made.

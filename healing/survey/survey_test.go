@@ -386,3 +386,68 @@ func TestWithoutAHomeNothingIsStoredAndTheBreakerStillOpens(t *testing.T) {
 		t.Errorf("saves %d incidents, breaker %q, nodes %v", len(s.Save), s.breaker, s.nodes)
 	}
 }
+
+// What a lost node's replicas are replaced by may fit nowhere else. That is said of the member, once, and gone when it is over.
+func TestWhatFitsNowhereElseIsSaidOfTheMember(t *testing.T) {
+	c := newCity(t, 2)
+	c.node("n1", "Unknown")
+	c.survey()
+	c.wait(10 * time.Second)
+	w := c.snap.Workloads[0]
+	w.Replicas[0].CreatedAt, w.Replicas[0].DeletedAt = c.now.Add(-time.Hour), c.now
+	w.Replicas = append(w.Replicas, cluster.Replica{
+		Name: "w0-2", Phase: cluster.PhasePending, CreatedAt: c.now, Unschedulable: true,
+		UnschedulableMessage: "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient memory.",
+	})
+	says := func(want incident.Kind, notes int) {
+		t.Helper()
+		in := &c.stored[0]
+		if in.Members[0].Kind != want || in.Members[1].Kind != "" || in.MemberCount != 2 {
+			t.Errorf("the members are %+v, %d of them, want the first to be %q", in.Members, in.MemberCount, want)
+		}
+		n := 0
+		for _, e := range in.Timeline {
+			if e.Message == "no other node fits replicas of 1 workload" {
+				n++
+			}
+		}
+		if n != notes {
+			t.Errorf("it is noted %d times, want %d: %v", n, notes, in.Timeline)
+		}
+	}
+	c.survey()
+	says(incident.Unschedulable, 1)
+	c.wait(10 * time.Second)
+	if s := c.survey(); len(s.Save) != 0 {
+		t.Errorf("the same look again is worth a write: %v", s.Save)
+	}
+	w.Replicas[2].Unschedulable, w.Replicas[2].Node = false, "n3"
+	c.survey()
+	says("", 1)
+	c.want("NodeNotReady on n1: 2 members")
+}
+
+// What becomes of a person's tool in a replica is neither a storm nor the root of what depends on the workload.
+func TestPersonsToolsAreNoFailures(t *testing.T) {
+	c := newCity(t, 4)
+	c.serve("db", 0, "w0")
+	for i := range 3 {
+		w := c.snap.Workloads[i]
+		w.Replicas[0].Containers = []cluster.Container{{Name: "app", Kind: cluster.ContainerMain}, {Name: "debugger", Kind: cluster.ContainerEphemeral}}
+		in := c.fails(w.Ref.Name, incident.ImagePull)
+		in.Concern(incident.Subject{Replica: w.Replicas[0].Name, Container: "debugger"})
+	}
+	s := c.survey()
+	if s.breaker != "" {
+		t.Errorf("the breaker says %q", s.breaker)
+	}
+	if root := s.Climate(c.snap.Workloads[3]).Down["demo/db"].Root; root != "" {
+		t.Errorf("a person's tool is the root %q", root)
+	}
+	for i := range c.stored {
+		c.stored[i].Subjects[0].Container = "app"
+	}
+	if s := c.survey(); s.breaker == "" || s.Climate(c.snap.Workloads[3]).Down["demo/db"].Root == "" {
+		t.Error("the same of the main containers is neither a storm nor a root")
+	}
+}

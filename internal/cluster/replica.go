@@ -149,6 +149,8 @@ type Container struct {
 	// LivenessProbe and StartupProbe are true where it has one.
 	LivenessProbe bool `json:"livenessProbe,omitempty"`
 	StartupProbe  bool `json:"startupProbe,omitempty"`
+	// Interactive is true where it has a terminal that somebody types into: its exit code is that of the last command typed.
+	Interactive bool `json:"interactive,omitempty"`
 }
 
 // CrashLooping reports whether the container waits in the back-off of a crash loop.

@@ -164,7 +164,7 @@ func restartsAlways(c *corev1.Container) bool {
 func (r *Records) container(c *corev1.Container, kind cluster.ContainerKind, statuses []corev1.ContainerStatus) cluster.Container {
 	out := cluster.Container{
 		Name: r.intern(c.Name), Kind: kind, Image: r.intern(c.Image),
-		LivenessProbe: c.LivenessProbe != nil, StartupProbe: c.StartupProbe != nil,
+		LivenessProbe: c.LivenessProbe != nil, StartupProbe: c.StartupProbe != nil, Interactive: c.Stdin && c.TTY,
 	}
 	resources := &c.Resources
 	for i := range statuses {
