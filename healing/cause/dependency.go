@@ -1,7 +1,6 @@
 package cause
 
 import (
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -37,26 +36,7 @@ func (s *scene) dependency(b *Blame) conclusion {
 	if len(down.known) == 0 {
 		return conclusion{}
 	}
-	var telling []string
-	for line := range s.lines {
-		if down.in(line) {
-			telling = append(telling, line)
-		}
-	}
-	lines := make(map[string]int)
-	example := make(map[string]string)
-	order := make([]string, 0, 4)
-	for _, line := range telling {
-		for _, key := range s.named(line) {
-			if lines[key]++; lines[key] == 1 {
-				order = append(order, key)
-				example[key] = line
-			}
-		}
-		if len(order) == 1 && down.services() == 1 {
-			break // no other can be named: how many lines name this one does not matter
-		}
-	}
+	lines, example, order := s.namings(down)
 	var c conclusion
 	best := ""
 	for _, key := range order {
@@ -85,37 +65,57 @@ func (s *scene) dependency(b *Blame) conclusion {
 	return c
 }
 
-// lines yields the lines in which an application may name what it cannot reach: logs, one of each template, and what it said
-// when it ended.
-func (s *scene) lines(yield func(string) bool) {
-	all := func(lines iter.Seq[string]) bool {
-		for line := range lines {
-			if !yield(line) {
-				return false
+// namings counts the lines that name each service that is down, with an example, in the order in which they are first named.
+func (s *scene) namings(down names) (lines map[string]int, example map[string]string, order []string) {
+	lines, example = map[string]int{}, map[string]string{}
+	for _, line := range s.telling(down) {
+		for _, key := range s.named(line) {
+			if lines[key]++; lines[key] == 1 {
+				order = append(order, key)
+				example[key] = line
 			}
 		}
-		return true
+		if len(order) == 1 && down.services() == 1 {
+			break // no other can be named: how many lines name this one does not matter
+		}
+	}
+	return lines, example, order
+}
+
+// telling returns the lines that have one of the names in them, of those in which an application may name what it cannot reach:
+// logs, one of each template, and what it said when it ended.
+func (s *scene) telling(down names) []string {
+	var out []string
+	see := func(line string) {
+		if down.in(line) {
+			out = append(out, line)
+		}
 	}
 	for i := range s.in.Evidence {
-		e := &s.in.Evidence[i]
-		switch {
-		case e.Kind == incident.EvidenceLog:
-			if !all(slices.Values(e.Lines)) {
-				return
-			}
-			for j := range e.Templates {
-				if !yield(e.Templates[j].Example) {
-					return
-				}
-			}
-		case e.Kind == incident.EvidenceTermination && e.Termination != nil:
-			if !all(strings.SplitSeq(e.Termination.Message, "\n")) {
-				return
-			}
-		}
+		said(&s.in.Evidence[i], see)
 	}
 	if s.lead.Death != nil {
-		all(strings.SplitSeq(s.lead.Death.Message, "\n"))
+		for line := range strings.SplitSeq(s.lead.Death.Message, "\n") {
+			see(line)
+		}
+	}
+	return out
+}
+
+// said shows the lines of one piece of evidence.
+func said(e *incident.Evidence, see func(line string)) {
+	switch {
+	case e.Kind == incident.EvidenceLog:
+		for _, line := range e.Lines {
+			see(line)
+		}
+		for i := range e.Templates {
+			see(e.Templates[i].Example)
+		}
+	case e.Kind == incident.EvidenceTermination && e.Termination != nil:
+		for line := range strings.SplitSeq(e.Termination.Message, "\n") {
+			see(line)
+		}
 	}
 }
 
