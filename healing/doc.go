@@ -16,13 +16,14 @@
 // restarts. A resolved incident is never opened again. It is resolved when no failure of it lasts and the desired replicas
 // are ready for ResolveAfter, doubled for each incident of the same cause that was resolved in the hour before (at most
 // eight times), so that a flapping workload has few long incidents and not many short ones. A notice and a forecast are
-// resolved when they were not seen for ResolveAfter, whether the workload is healthy or not. The forecast of an incident is
+// resolved when they were not seen for ResolveAfter, whether the workload is healthy or not, and so is what became of an ephemeral
+// container: it is a person's tool, told once, and never acted on. The forecast of an incident is
 // brought up to date when it has changed by more than 10 % of the time that was left, at most every five minutes.
 //
 // # Roots
 //
-// What ends on a node that has an incident, after the node went not ready, opens none, and neither does an eviction that a
-// remediation made. An incident whose log names a service without a ready endpoint gets that service's incident as its Root,
+// What ends on a node that has an incident, after the node went not ready, opens none, and neither does what takes its place and fits
+// on no other node, nor an eviction that a remediation made. An incident whose log names a service without a ready endpoint gets that service's incident as its Root,
 // and waits until VerifyWithin after the root is over; without one it waits all the same. Those that wait for this workload
 // are its members. The root goes when nothing that is down has it any more.
 //

@@ -143,7 +143,7 @@ type IncidentMember struct {
 	// incident of its own (namespace/name), empty where it has none.
 	// +optional
 	Incident string `json:"incident,omitempty"`
-	// finding of that incident, empty where the root stands for it.
+	// finding of that incident, or what the root itself says of the workload; empty where it says no more.
 	// +optional
 	Finding FindingKind `json:"finding,omitempty"`
 	// since is when it was first seen failing.

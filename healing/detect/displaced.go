@@ -55,13 +55,12 @@ func closed(message string) bool {
 	return strings.Contains(m, "taint") || strings.Contains(m, "were unschedulable")
 }
 
-// reopened reports whether a node got ready so lately that the scheduler need not have looked at it again.
+// reopened reports whether a node came back after the replica was made, and so lately that the scheduler need not have looked at
+// it again, or that what the replica takes the place of need not have ended there yet.
 func (s *subject) reopened() bool {
-	if !closed(s.replica.UnschedulableMessage) {
-		return false
-	}
+	made := s.replica.CreatedAt
 	for _, n := range s.Nodes {
-		if n.Ready == "True" && !n.Since.IsZero() && s.Now.Sub(n.Since) < s.PendingAfter {
+		if n.Ready == "True" && n.Since.After(made) && n.CreatedAt.Before(made) && s.Now.Sub(n.Since) < s.PendingAfter {
 			return true
 		}
 	}

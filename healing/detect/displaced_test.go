@@ -75,21 +75,25 @@ func TestDisplaced(t *testing.T) {
 
 // TestReopened verifies that the scheduler is given a moment after a node came back, and no more.
 func TestReopened(t *testing.T) {
-	pending := func(message string) cluster.Replica {
-		return cluster.Replica{
-			Name: "new", Phase: cluster.PhasePending, CreatedAt: ago(time.Hour), Unschedulable: true, UnschedulableSince: ago(time.Hour), UnschedulableMessage: message,
-		}
-	}
 	for _, tt := range []struct {
-		name, message string
-		back          time.Duration
-		want          int
+		name           string
+		made, back, up time.Duration // ages of the replica, of the node's being ready, of the node; 0: not known
+		want           int
 	}{
-		{"a node came back just now", "0/2 nodes are available: 1 node(s) had untolerated taint(s).", 20 * time.Second, 0},
-		{"long ago", "0/2 nodes are available: 1 node(s) had untolerated taint(s).", 30 * time.Second, 1},
-		{"no node was closed", "0/2 nodes are available: 2 Insufficient cpu.", 20 * time.Second, 1},
+		{"a node came back just now", time.Hour, 20 * time.Second, 2 * time.Hour, 0},
+		{"since when there is a node is not known", time.Hour, 20 * time.Second, 0, 0},
+		{"a node came back long ago", time.Hour, 30 * time.Second, 2 * time.Hour, 1},
+		{"it came back before", 40 * time.Second, 50 * time.Second, 2 * time.Hour, 1},
+		{"it is a new one", time.Hour, 20 * time.Second, time.Minute, 1},
 	} {
-		l := lookAt(owner(withReplicas(pending(tt.message))), map[string]cluster.Node{"n2": {Name: "n2", Ready: "True", Since: ago(tt.back)}})
+		n := cluster.Node{Name: "n2", Ready: "True", Since: ago(tt.back)}
+		if tt.up > 0 {
+			n.CreatedAt = ago(tt.up)
+		}
+		l := lookAt(owner(withReplicas(cluster.Replica{
+			Name: "new", Phase: cluster.PhasePending, CreatedAt: ago(tt.made), Unschedulable: true, UnschedulableSince: ago(tt.made),
+			UnschedulableMessage: "0/2 nodes are available: 2 node(s) didn't match pod anti-affinity rules.",
+		})), map[string]cluster.Node{"n2": n})
 		if found := Findings(l); len(found) != tt.want {
 			t.Errorf("%s: %d findings, want %d", tt.name, len(found), tt.want)
 		}

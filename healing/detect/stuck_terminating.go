@@ -21,7 +21,12 @@ func stuckTerminating(s *subject) (incident.Finding, bool) {
 		return incident.Finding{}, false
 	}
 	due := r.DeletedAt.Add(time.Duration(max(r.GraceSeconds, 0)) * time.Second)
-	if s.Now.Sub(due) <= terminationMargin {
+	node, known := s.Nodes[r.Node]
+	able := due
+	if node.Ready == "True" { // a kubelet that was away hears of the deletion when it is back
+		able = latest(due, node.Since)
+	}
+	if s.Now.Sub(able) <= terminationMargin {
 		return incident.Finding{}, false
 	}
 	f := incident.Finding{
@@ -32,7 +37,6 @@ func stuckTerminating(s *subject) (incident.Finding, bool) {
 				phrase.Span(time.Duration(max(r.GraceSeconds, 0))*time.Second) + " of grace",
 		},
 	}
-	node, known := s.Nodes[r.Node]
 	running := stillRunning(r)
 	switch {
 	case len(s.Nodes) > 0 && r.Node != "" && !known:

@@ -36,7 +36,7 @@ const (
 	ResizeStuck      Kind = "ResizeStuck"      // an in-place resize is deferred, infeasible or fails
 	RolloutStuck     Kind = "RolloutStuck"     // a rollout has passed its progress deadline
 	CreateRefused    Kind = "CreateRefused"    // the API server refuses its new replicas: quota, admission
-	JobFailed        Kind = "JobFailed"        // the job has failed for good
+	JobFailed        Kind = "JobFailed"        // the job, or a debug container, has failed for good
 	AutoscalerBlind  Kind = "AutoscalerBlind"  // its autoscaler cannot read its metrics
 
 	// Forecasts: nothing has failed yet.
@@ -70,7 +70,7 @@ func (k Kind) Notice() bool { return k == Evicted || k == Disrupted || k == Stat
 type Finding struct {
 	Kind Kind `json:"kind"`
 	// Replica and Container that show it; Container is empty where the whole replica does, Replica too where the workload does
-	// (RolloutStuck, CreateRefused, JobFailed, AutoscalerBlind).
+	// (RolloutStuck, CreateRefused, JobFailed of a Job, AutoscalerBlind). Node is its node, or the lost one whose place it takes.
 	Replica    string `json:"replica"`
 	ReplicaUID string `json:"replicaUID,omitempty"`
 	Node       string `json:"node,omitempty"`

@@ -119,7 +119,7 @@ type Member struct {
 	Workload cluster.Ref `json:"workload"`
 	// Incident is the member's own, "namespace/name"; empty where it has none.
 	Incident string `json:"incident,omitempty"`
-	// Kind of its failure; empty where the root stands for it.
+	// Kind of its failure, also where the root stands for it; empty where it has none but the root's.
 	Kind  Kind      `json:"kind,omitempty"`
 	Since time.Time `json:"since"`
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,25 @@ func TestPodRecordSaysWhatIsRelied(t *testing.T) {
 	}
 	if got := pod("resized").Replica.Containers[0].MemoryLimit; got != 256<<20 {
 		t.Errorf("memory limit is %d, want what is in force on the node", got)
+	}
+}
+
+// A person's tool in a pod is told apart from what the pod is made of, and what becomes of it says nothing about the pod.
+func TestPodRecordTellsEphemeralContainersApart(t *testing.T) {
+	p := readPod(t, "testdata/pods/ephemeral.json")
+	rec := NewRecords().Pod(p)
+	c := rec.Replica.Container("debugger")
+	if c == nil || c.Kind != cluster.ContainerEphemeral || c.Terminated == nil || c.Terminated.Reason != cluster.ReasonOOMKilled || c.MemoryLimit != 0 || c.Interactive {
+		t.Fatalf("the tool is %+v", c)
+	}
+	if rec.Looping || rec.NeverReady || !rec.OOMKilledAt.IsZero() || !rec.RestartedAt.IsZero() || !rec.Replica.Ready || slices.Contains(rec.Measured, "debugger") {
+		t.Errorf("the pod is taken for one that fails: %+v", rec)
+	}
+	for _, tt := range []struct{ stdin, tty, want bool }{{true, true, true}, {true, false, false}, {false, true, false}} {
+		p.Spec.EphemeralContainers[0].Stdin, p.Spec.EphemeralContainers[0].TTY = tt.stdin, tt.tty
+		if got := NewRecords().Pod(p).Replica.Container("debugger").Interactive; got != tt.want {
+			t.Errorf("stdin %t, tty %t: interactive %t, want %t", tt.stdin, tt.tty, got, tt.want)
+		}
 	}
 }
 
