@@ -54,6 +54,26 @@ func TestEveryRecordingIsToldAndNoActionHarms(t *testing.T) {
 	}
 }
 
+// What becomes of a person's tool in a replica is told of the tool, and nothing is done for it, nor for what it takes with it.
+func TestNothingIsDoneForAPersonsTool(t *testing.T) {
+	for _, name := range []string{"ImagePull/debug-container", "JobFailed/debug-container", "OOMKilled/debug-container", "OOMKilled/beside-debug-container"} {
+		rec, err := corpus.Read(recordings + "/" + name + ".jsonl.gz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := Replay(t.Context(), rec, Policy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Acts) > 0 {
+			t.Errorf("%s: something was done: %+v", name, out.Acts)
+		}
+		if !slices.ContainsFunc(out.Final, func(in incident.Incident) bool { return in.Container() == "debugger" }) {
+			t.Errorf("%s: no incident names the tool", name)
+		}
+	}
+}
+
 // Every kind of failure is in the corpus at least three times, and there are enough controls.
 func TestTheCorpusIsComplete(t *testing.T) {
 	all, err := corpus.ReadAll(recordings)

@@ -2,6 +2,7 @@ package score
 
 import (
 	"encoding/json"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -40,6 +41,7 @@ type status struct {
 		Conditions     []condition              `json:"conditions"`
 		Containers     []corev1.ContainerStatus `json:"containerStatuses"`
 		InitContainers []corev1.ContainerStatus `json:"initContainerStatuses"`
+		Ephemeral      []corev1.ContainerStatus `json:"ephemeralContainerStatuses"`
 		Phase          string                   `json:"phase"`
 	} `json:"status"`
 }
@@ -68,7 +70,7 @@ func unwell(l *corpus.Line) bool {
 	if s.Status.Phase == string(corev1.PodFailed) {
 		return true
 	}
-	for _, c := range append(s.Status.Containers, s.Status.InitContainers...) {
+	for _, c := range slices.Concat(s.Status.Containers, s.Status.InitContainers, s.Status.Ephemeral) {
 		if dead(c.State.Terminated) || dead(c.LastTerminationState.Terminated) || c.RestartCount > 0 {
 			return true
 		}

@@ -203,8 +203,8 @@ func (w *world) living(c healing.Capture) string {
 	if pod == nil {
 		return ""
 	}
-	for i := range pod.Status.ContainerStatuses {
-		if s := &pod.Status.ContainerStatuses[i]; s.Name == c.Container {
+	for _, s := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses, pod.Status.EphemeralContainerStatuses) {
+		if s.Name == c.Container {
 			return s.ContainerID
 		}
 	}
