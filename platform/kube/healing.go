@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,9 +11,7 @@ import (
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/healing"
-	"github.com/homeostat/homeostat/healing/survey"
 	"github.com/homeostat/homeostat/internal/cluster"
-	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/policy/record"
 	"github.com/homeostat/homeostat/metrics"
@@ -27,9 +24,6 @@ const (
 	selfLabel = "app.kubernetes.io/name"
 	selfName  = "homeostat"
 )
-
-// orphanAfter is how long an incident stays active after it was last seen when its workload does not exist or is not watched any more.
-const orphanAfter = 5 * time.Minute
 
 // Memory returns the view on the usage of the containers of one namespace.
 func (p *Platform) Memory(namespace string) healing.MemoryView {
@@ -149,98 +143,6 @@ func (p *Platform) objectOf(w cluster.Ref) cluster.Ref {
 		w.Kind = view.KindCronJob
 	}
 	return w
-}
-
-// Expire removes resolved incidents that are too old or too many, resolves those whose workload does not exist or is not watched any
-// more, and brings the statuses of the HealingPolicies up to date. It goes on after an error and returns all of them.
-func (p *Platform) Expire(ctx context.Context, now time.Time) error {
-	snap := p.Snapshot(now)
-	if !snap.Synced {
-		return nil
-	}
-	var errs []error
-	errs = append(errs, p.reportPolicies(ctx, snap, now)...)
-	watched := make(map[string]bool, len(snap.Workloads))
-	for _, w := range snap.Workloads {
-		_, watched[workloadKey(w.Ref)] = p.PolicyFor(w)
-	}
-	byNamespace := map[string][]*v1alpha1.Incident{}
-	for _, o := range records[*v1alpha1.Incident](p.feeds.incidents) {
-		in := record.ReadIncident(o)
-		// What is about a node or the cluster has an end of its own, which the survey sees.
-		survived := watched[workloadKey(in.Workload)] || in.Workload.Kind == survey.KindNode || in.Workload.Kind == survey.KindCluster ||
-			!p.watches(in.Namespace)
-		if in.State.Active() && !survived && snap.Stale < orphanAfter && now.Sub(in.LastSeenAt) > orphanAfter {
-			errs = append(errs, p.resolveOrphan(ctx, in, now))
-			continue
-		}
-		byNamespace[o.Namespace] = append(byNamespace[o.Namespace], o)
-	}
-	for _, list := range byNamespace {
-		for _, o := range expired(list, p.opts.KeepIncidents, p.opts.MaxIncidents, now) {
-			errs = append(errs, p.writer.RemoveIncident(ctx, o))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// resolveOrphan ends an incident that no pass will ever look at again.
-func (p *Platform) resolveOrphan(ctx context.Context, in incident.Incident, now time.Time) error {
-	in.State, in.ResolvedAt = incident.Resolved, now
-	in.Reason, in.Message = string(healing.ReasonResolved), fmt.Sprintf("%s does not exist, or is not watched any more", in.Workload)
-	in.Timeline = append(slices.Clone(in.Timeline), incident.Entry{At: now, Reason: in.Reason, Message: in.Message})
-	in.Timeline = in.Timeline[max(0, len(in.Timeline)-incident.MaxTimeline):]
-	if _, err := p.Save(ctx, in); err != nil && !errors.Is(err, control.ErrConflict) {
-		return err
-	}
-	return nil
-}
-
-// expired returns the resolved incidents of one namespace that have to go: those resolved longer than keep ago, and the
-// oldest of the rest until at most most are left. An active one never does.
-func expired(list []*v1alpha1.Incident, keep time.Duration, most int, now time.Time) []*v1alpha1.Incident {
-	var out, resolved []*v1alpha1.Incident
-	left := len(list)
-	for _, o := range list {
-		if incident.State(o.Status.State).Active() {
-			continue
-		}
-		if now.Sub(resolvedAt(o)) > keep {
-			out = append(out, o)
-			left--
-			continue
-		}
-		resolved = append(resolved, o)
-	}
-	byAge(resolved, func(o *v1alpha1.Incident) int64 { return resolvedAt(o).UnixNano() })
-	over := min(max(0, left-most), len(resolved))
-	return append(out, resolved[:over]...)
-}
-
-// resolvedAt is when the incident ended; one without that time counts from its creation.
-func resolvedAt(o *v1alpha1.Incident) time.Time {
-	if t := o.Status.ResolvedAt; t != nil {
-		return t.Time
-	}
-	return o.CreationTimestamp.Time
-}
-
-func (p *Platform) reportPolicies(ctx context.Context, snap *cluster.Snapshot, now time.Time) []error {
-	governs := map[string]int32{}
-	for _, w := range snap.Workloads {
-		if o := p.governing(w); o != nil {
-			governs[o.Namespace+"/"+o.Name]++
-		}
-	}
-	var errs []error
-	for _, o := range records[*v1alpha1.HealingPolicy](p.feeds.policies) {
-		o = p.own.policy(o, now)
-		err := p.writer.ReportPolicy(ctx, o, governs[o.Namespace+"/"+o.Name], p.rules.ofHealing(o).invalid, now)
-		if err != nil && !errors.Is(err, control.ErrConflict) {
-			errs = append(errs, err)
-		}
-	}
-	return errs
 }
 
 // Capture fetches the log that is asked for.

@@ -47,6 +47,7 @@ type Platform struct {
 	logs    *podlog.Capturer
 	changed *signal
 	budget  clusterBudget
+	orphans orphans
 	own     *ownWrites
 	rules   *rules
 	scales  *scaleCache
