@@ -162,11 +162,16 @@ func (p *Platform) knownSelector(t write.Target, now time.Time) labels.Selector 
 	return o.Selector
 }
 
-// walk gives each claim its pods, and its rival where a pod has several claimants.
+// walk gives each claim its pods, and its rival where a pod has several claimants. A pod in quarantine is nobody's: it has no owner
+// any more and gets no traffic, though the target's selector can go on selecting it by the labels that were left to it. Its usage
+// would be averaged with that of those that serve, and it would count as capacity that is missing.
 func walk(pods []*view.Pod, claims []*claim) {
 	f := file(claims)
 	var met []*claim
 	for _, pod := range pods {
+		if _, quarantined := pod.Labels[v1alpha1.LabelQuarantined]; quarantined {
+			continue
+		}
 		met = f.meets(met[:0], pod.Labels)
 		for _, c := range met {
 			c.pods = append(c.pods, pod)

@@ -3,7 +3,39 @@ package kube
 import (
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/homeostat/homeostat/api/v1alpha1"
 )
+
+// A Deployment's selector goes on selecting a pod that was taken out of its ReplicaSet and its Services by another label.
+func TestAPodInQuarantineIsNoCapacity(t *testing.T) {
+	w := newWorld(t)
+	w.autoscaler(t, "web", nil)
+	w.pod(t, "web-3", "crash-loop")
+	w.sample("web-1", "web", 30, 1<<20)
+	p := w.start(t, nil)
+	a := only(t, p, "web")
+	if obs := observe(t, p, a, w.now); len(obs.Replicas) != 3 {
+		t.Fatalf("there are %d replicas before, want 3", len(obs.Replicas))
+	}
+	var kept corev1.Pod
+	w.Get(t, "pods", "shop", "web-3", &kept)
+	kept.APIVersion, kept.Kind = "v1", "Pod"
+	delete(kept.Labels, "pod-template-hash")
+	kept.Labels[v1alpha1.LabelQuarantined], kept.OwnerReferences = "web-crashloop-1", nil
+	w.Put(t, &kept)
+	at := w.now
+	until(t, "it is left out", func() bool {
+		at = at.Add(time.Second)
+		obs := observe(t, p, a, at)
+		return len(obs.Replicas) == 2 && obs.Replicas[0].Name == "web-1" && obs.Replicas[1].Name == "web-2" && obs.Selector == nil
+	})
+	if kept.Labels["app"] != "web" {
+		t.Fatalf("the pod has the labels %v, so that the selector would not select it anyway", kept.Labels)
+	}
+}
 
 // A pass over a large namespace would otherwise look at all of its pods anew for every decision.
 func TestALookThatTookLongServesLonger(t *testing.T) {
