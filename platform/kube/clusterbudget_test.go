@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -90,6 +91,17 @@ func TestABudgetThatCannotBeReadIsNotSpent(t *testing.T) {
 	b := healing.ClusterBudget{Actions: 2, Period: time.Hour}
 	if err := p.ChargeCluster(t.Context(), b, "a", w.now); err == nil || !strings.Contains(err.Error(), `data.actions: "many" is not allowed`) {
 		t.Errorf("charge is %v", err)
+	}
+	for _, long := range []string{strings.Repeat("ä", 300_000), `[{"id":"a","at":"` + strings.Repeat("9", 300_000) + `"}]`} {
+		w.Put(t, corev1.ConfigMap{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, ObjectMeta: metav1.ObjectMeta{Namespace: "homeostat-system", Name: write.BudgetName},
+			Data: map[string]string{write.BudgetActions: long},
+		})
+		err := p.ChargeCluster(t.Context(), b, "a", w.now)
+		if err == nil || len(err.Error()) > 512 || !utf8.ValidString(err.Error()) || !strings.Contains(err.Error(), "homeostat-system/homeostat-budget: data.actions: ") ||
+			!strings.Contains(err.Error(), "must be a JSON list") {
+			t.Errorf("a charge to a budget of %d bytes is %.600v", len(long), err)
+		}
 	}
 	w.Hook(func(rw http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, write.BudgetName) {

@@ -65,11 +65,14 @@ func apiVersionOf(kind string) string {
 	}
 }
 
-func shorten(s string) string {
-	if len(s) <= maxEventMessage {
+func shorten(s string) string { return cut(s, maxEventMessage) }
+
+// cut returns at most n bytes of the text, whole letters.
+func cut(s string, n int) string {
+	if len(s) <= n {
 		return s
 	}
-	end := maxEventMessage - len("…")
+	end := n - len("…")
 	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}

@@ -22,6 +22,9 @@ const (
 	BudgetActions = "actions"
 )
 
+// maxQuoted bounds what an error quotes of a ConfigMap, which may have a megabyte, in bytes.
+const maxQuoted = 80
+
 // Spending is one action that was charged to the budget of the cluster.
 type Spending struct {
 	// ID of the remediation: the same remediation is charged once.
@@ -84,8 +87,9 @@ func (w *Writer) readBudget(ctx context.Context, namespace string) (*corev1.Conf
 	if text := stored.Data[BudgetActions]; text != "" {
 		if err := json.Unmarshal([]byte(text), &spent); err != nil {
 			// Nothing is done on a budget that is not known.
-			return nil, nil, fmt.Errorf("read budget of the cluster: configmap %s/%s: data.%s: %q is not allowed, it must be a JSON list of id and at; "+
-				"delete the ConfigMap to begin anew: %w", namespace, BudgetName, BudgetActions, text, err)
+			return nil, nil, fmt.Errorf("read budget of the cluster: configmap %s/%s: data.%s: %q is not allowed (%s), it must be a JSON list "+
+				`such as [{"id":"restart-1","at":"2026-01-02T15:04:05Z"}]; delete the ConfigMap to begin anew`,
+				namespace, BudgetName, BudgetActions, cut(text, maxQuoted), cut(err.Error(), maxQuoted))
 		}
 	}
 	return stored, spent, nil
