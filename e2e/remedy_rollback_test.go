@@ -97,7 +97,7 @@ func TestRemedyIsRehearsedInObserveMode(t *testing.T) {
 		}
 		return calls(&in.Status.Remediations[0], "PATCH", "/namespaces/"+s.name+"/deployments/web")
 	})
-	if r := in.Status.Remediations[0]; !strings.Contains(r.Message, "the API server would accept it") || r.Change.ToRevision != hash(&before[0]) {
+	if r := in.Status.Remediations[0]; !strings.Contains(r.Message, "the platform would accept it") || r.Change.ToRevision != hash(&before[0]) {
 		t.Errorf("the dry run to %+v says %q", r.Change, r.Message)
 	}
 	time.Sleep(10 * time.Second) // ten passes in which nothing may happen

@@ -90,7 +90,7 @@ func (c *call) answered(a *healing.Action, err error, done string) healing.Resul
 	switch {
 	case err == nil && a.DryRun:
 		res.Outcome, res.Reason = incident.DryRun, healing.ReasonObserveOnly
-		res.Message = "the API server would accept it: " + c.description
+		res.Message = c.description // the incident says before it that this would be accepted
 	case err == nil:
 		res.Outcome, res.Reason, res.Message = incident.Done, healing.ReasonCarriedOut, done
 	case changed(err):

@@ -108,7 +108,7 @@ func (s *Surgeon) mayCapture(ctx context.Context, a *healing.Action, res healing
 		res.Message = "the controller may not get pods/proxy; the component deploy/remedies gives it this right"
 	default:
 		res.Outcome, res.Reason = incident.DryRun, healing.ReasonObserveOnly
-		res.Message = fmt.Sprintf("the API server would let pod %s be asked for its profiles", a.Replica)
+		res.Message = fmt.Sprintf("ask pod %s for its profiles", a.Replica)
 	}
 	return res
 }

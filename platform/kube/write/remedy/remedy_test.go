@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -381,6 +382,11 @@ func TestADryRunChangesNothing(t *testing.T) {
 			got := th.surgeon.Carry(t.Context(), d.action)
 			if got.Outcome != incident.DryRun || got.Reason != healing.ReasonObserveOnly || !strings.HasPrefix(got.Call, d.call) {
 				t.Errorf("result is %+v", got)
+			}
+			in := incident.Incident{Remediations: []incident.Remediation{{ID: "1", Remedy: d.action.Remedy, Outcome: incident.DryRun}}}
+			in = healing.Complete(in, "1", got, time.Now())
+			if said := in.Remediations[0].Message; strings.Count(said, "accept") > 1 || got.Message == "" || !strings.HasSuffix(said, got.Message) {
+				t.Errorf("the incident says %q, want once that it would be accepted, and what", said)
 			}
 			for _, w := range th.written() {
 				if !w.dryRun {
