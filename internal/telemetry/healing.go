@@ -235,9 +235,19 @@ func (w *wards) view(v *control.HealingView) {
 			w.foretell(in, id, false)
 		}
 	}
+	foretold := make(map[contained]struct{}, len(w.forecasts))
 	for id, one := range w.incidents {
 		if _, there := seen[id]; !there && now.Sub(one.touched) >= settle {
 			delete(w.incidents, id)
+			continue
+		}
+		if one.kind == incident.MemoryLeak && one.state.Active() {
+			foretold[contained{one.workload.String(), one.container}] = struct{}{}
+		}
+	}
+	for of := range w.forecasts { // those of a namespace that was deleted are withdrawn by nobody
+		if _, there := foretold[of]; !there {
+			delete(w.forecasts, of)
 		}
 	}
 }

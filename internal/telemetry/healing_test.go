@@ -247,6 +247,33 @@ func TestAForecastIsJudgedByTheKillThatFollows(t *testing.T) {
 	}
 }
 
+// A namespace is deleted with all that is in it, and nobody says that its incidents are over. One of the same names is another one.
+func TestADeletedNamespaceLeavesNothing(t *testing.T) {
+	t.Parallel()
+	recorded(t, 60, func(r *recording) {
+		r.Leading(true)
+		leak := leaking("web", time.Now())
+		r.Incident(leak)
+		r.Incident(dying("api", time.Now()))
+		r.Healed(control.HealingView{Incidents: []incident.Incident{leak}})
+		time.Sleep(settle)
+		r.Healed(control.HealingView{Incidents: []incident.Incident{leak}})
+		const names = "incidents incident_active incident_reason incident_root seconds_to_oom forecast_error_ratio"
+		r.want("while one is there", names,
+			"incident_active{MemoryLeak,demo,Open,web,Deployment} 1",
+			"incident_reason{MemoryLeak,demo,"+string(healing.ReasonOpened)+",web,Deployment} 1",
+			"incident_root{MemoryLeak,demo,root,demo/web-memoryleak-1,web,Deployment} 1", "incidents{MemoryLeak,demo,Open} 1",
+			"seconds_to_oom{app,demo,web,Deployment} 990")
+		r.Healed(control.HealingView{})
+		r.want("after the namespace is gone", names)
+		r.Incident(dying("web", time.Now()))
+		r.want("a kill of another one of the name judges no forecast of the old one", "forecast_error_ratio")
+		if n := len(r.wards.forecasts); n != 0 {
+			t.Errorf("%d forecasts are remembered", n)
+		}
+	})
+}
+
 func TestAForecastOfAnEarlierLeaderIsJudgedToo(t *testing.T) {
 	t.Parallel()
 	recorded(t, 60, func(r *recording) {
