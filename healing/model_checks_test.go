@@ -85,6 +85,8 @@ func (h *history) checkGuards(in *Input, a *Action, held *incident.Incident) {
 		h.Errorf("an action that a guard forbids: %+v", a)
 	case in.Climate.Breaker != "":
 		h.Errorf("%s while the breaker is open", a.Remedy)
+	case h.late != "":
+		h.Errorf("%s though what this pass found opens the breaker", a.Remedy)
 	case held.Root != "", in.Climate.Roots[held.Name] != "":
 		h.Errorf("%s though it follows from %s%s", a.Remedy, held.Root, in.Climate.Roots[held.Name])
 	case w.RollingOut && a.Remedy != incident.RemedyRollback && a.Remedy != incident.RemedyAbortCanary && a.Remedy != incident.RemedyCapture:

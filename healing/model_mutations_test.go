@@ -13,7 +13,6 @@ import (
 // TestModelFindsBrokenEngines breaks the engine in one way after the other, by hiding from it what a guard reads or by changing
 // its plan, and expects that the model finds each: a check that never fails says nothing.
 func TestModelFindsBrokenEngines(t *testing.T) {
-	const most = 1500
 	for _, tt := range []struct {
 		name   string
 		breaks func(in *Input, plan *Plan)
@@ -80,22 +79,33 @@ func TestModelFindsBrokenEngines(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(tt.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			said := map[string]bool{}
-			for seed := range uint64(most) {
-				h := newHistory(seed+1, false)
-				h.breaks = tt.breaks
-				h.play()
-				for _, f := range h.faults {
-					if strings.Contains(f, tt.want) {
-						return
-					}
-					said[f[strings.Index(f, " ")+1:]] = true
-				}
-			}
-			t.Errorf("the model plays %d histories with an engine that %s and does not say %q; it says %s", most, tt.name, tt.want,
-				fmt.Sprint(len(said))+" other things")
+			modelSays(t, func(h *history) { h.breaks = tt.breaks }, tt.name, tt.want)
 		})
 	}
+	t.Run("acts_before_all_that_a_pass_found_is_counted", func(t *testing.T) {
+		t.Parallel()
+		modelSays(t, func(h *history) { h.hasty = true }, "acts before all that a pass found is counted", "what this pass found opens the breaker")
+	})
+}
+
+// modelSays plays histories with an engine that is broken until the model says what is wanted.
+func modelSays(t *testing.T, breaks func(h *history), how, want string) {
+	t.Helper()
+	const most = 1500
+	said := map[string]bool{}
+	for seed := range uint64(most) {
+		h := newHistory(seed+1, false)
+		breaks(h)
+		h.play()
+		for _, f := range h.faults {
+			if strings.Contains(f, want) {
+				return
+			}
+			said[f[strings.Index(f, " ")+1:]] = true
+		}
+	}
+	t.Errorf("the model plays %d histories with an engine that %s and does not say %q; it says %s", most, how, want,
+		fmt.Sprint(len(said))+" other things")
 }
 
 func onInput(change func(in *Input)) func(*Input, *Plan) {

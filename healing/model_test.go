@@ -258,6 +258,9 @@ func (h *history) look() {
 			h.oldLook = copyOf(h.workload)
 		}
 	}
+	if h.chance(4) {
+		h.late = "a storm among what is found now"
+	}
 	before := len(h.effects)
 	in := h.input(l)
 	h.judged = &in
@@ -265,6 +268,7 @@ func (h *history) look() {
 		h.checkPure(in)
 	}
 	h.pass(l)
+	h.late = ""
 	if len(h.effects) > before && h.policy.Mode != Act {
 		h.Errorf("acted in mode %q", h.policy.Mode)
 	}

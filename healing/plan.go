@@ -134,6 +134,18 @@ type Plan struct {
 	Action *Action
 }
 
+// Opened returns the incidents that the plan opens. They are stored by nobody yet, so that whoever counts failures has to add them to
+// those that are.
+func (p *Plan) Opened() []incident.Incident {
+	var out []incident.Incident
+	for i := range p.Save {
+		if p.Save[i].Incident.Version == "" {
+			out = append(out, p.Save[i].Incident)
+		}
+	}
+	return out
+}
+
 // Save is one incident to store and what has to be captured first.
 type Save struct {
 	Incident incident.Incident

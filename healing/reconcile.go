@@ -50,6 +50,22 @@ func (in *Input) isNews(f *incident.Finding, now time.Time) bool {
 // changed; LastSeenAt alone is brought up to date every 30 s.
 func Reconcile(in Input, now time.Time) Plan { return reconcile(&in, Detect(in, now), now) }
 
+// Withhold returns the plan of a pass once what the pass found in all workloads is counted: the plan itself where that is no storm
+// (breaker is empty) or where it acts on nothing, and else one that is made anew with the breaker open. in is what the plan was made
+// from.
+func Withhold(in Input, plan Plan, breaker string, now time.Time) Plan {
+	return withhold(&in, Detect(in, now), plan, breaker, now)
+}
+
+func withhold(in *Input, found []incident.Finding, plan Plan, breaker string, now time.Time) Plan {
+	if breaker == "" || plan.Action == nil {
+		return plan
+	}
+	anew := *in
+	anew.Climate.Breaker = breaker
+	return reconcile(&anew, found, now)
+}
+
 func reconcile(in *Input, found []incident.Finding, now time.Time) Plan {
 	if len(found) == 0 && !slices.ContainsFunc(in.Incidents, isActive) {
 		return Plan{}

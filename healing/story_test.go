@@ -49,6 +49,8 @@ func (s *story) onCluster(command string, words []string, o map[string]string) b
 		if w.Track.Kind == cluster.TrackBlueGreen {
 			w.Track.Service, w.Track.Key, w.Track.Value, w.Track.OtherValue = "web", "track", "green", "blue"
 		}
+	case "found": // found "a sentence": what this and the next passes find everywhere opens the breaker; found nothing
+		s.late = strings.TrimPrefix(words[0], "nothing")
 	case "breaker", "cluster-budget", "lost-node", "down", "up", "dependent", "root":
 		s.onClimate(command, words, o)
 	case "finding": // finding MemoryLeak web-1 confidence=85 fp=x "message"; finding none

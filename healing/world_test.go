@@ -47,6 +47,9 @@ type world struct {
 	// extra are findings beside those of the checks; climate is what the survey says, without what is spent.
 	extra   []incident.Finding
 	climate Climate
+	// late is why the breaker opens once what this very pass found everywhere is counted; hasty acts without waiting for that.
+	late    string
+	hasty   bool
 	lines   map[string][]string // what a replica writes into its log
 	trend   map[string][]metrics.TrendPoint
 	quiet   bool // nothing is worded
@@ -240,6 +243,9 @@ func (w *world) pass(l *leader) Plan {
 	}
 	w.found = w.findings(&in)
 	plan := reconcile(&in, slices.Clone(w.found), w.now)
+	if !w.hasty {
+		plan = withhold(&in, slices.Clone(w.found), plan, w.late, w.now)
+	}
 	if l.breaks != nil {
 		l.breaks(&in, &plan)
 	}

@@ -83,6 +83,14 @@ func (l *look) endStorms() {
 	}
 }
 
+// Late returns what Survey.Breaker says when the incidents that the pass opens are counted too. Until they are stored no survey sees
+// them: each is stored when its log was captured, and one that is first must not be acted on because the others are not there yet. in
+// is what the survey of this pass was made from.
+func Late(in Input, opened []incident.Incident, now time.Time) string {
+	in.Incidents = slices.Concat(in.Incidents, opened)
+	return Make(in, now).Breaker()
+}
+
 // stormCause says what makes it a storm now, empty for nothing; incidents that are younger than age do not count.
 func (l *look) stormCause(age time.Duration) string {
 	if l.Trouble != "" {

@@ -77,7 +77,8 @@ func (h *Healing) Run(ctx context.Context, period time.Duration, wake <-chan str
 // Wait returns when the plans of all passes so far have been carried out.
 func (h *Healing) Wait() { h.pending.Wait() }
 
-// Pass looks at every watched workload once and starts carrying out its plan. It does not wait for the plans: see Wait.
+// Pass looks at every watched workload once and starts carrying out its plan. It does not wait for the plans: see Wait. A plan that
+// acts is held back until all workloads were looked at, so that the breaker counts what this very pass found in them.
 func (h *Healing) Pass(ctx context.Context, now time.Time) {
 	snap := h.source.Snapshot(now)
 	if !snap.Synced {
@@ -85,9 +86,13 @@ func (h *Healing) Pass(ctx context.Context, now time.Time) {
 	}
 	watched := h.watched(snap)
 	view := HealingView{At: now, Incidents: h.source.AllIncidents()}
-	around := h.survey(ctx, snap, watched, &view)
+	input := h.surveyInput(snap, watched, &view)
+	around := h.survey(ctx, input, &view)
+	var held []planned
+	var opened []incident.Incident
 	for _, one := range watched {
 		if ctx.Err() != nil {
+			h.drop(held)
 			return
 		}
 		spent := h.source.Spent(one.policy, one.workload.Ref)
@@ -96,8 +101,17 @@ func (h *Healing) Pass(ctx context.Context, now time.Time) {
 				Workload: one.workload.Ref, Policy: one.policy.Name, Left: left(one.policy.BudgetActions, one.policy.BudgetPeriod, spent, now),
 			})
 		}
-		h.look(ctx, snap, one, spent, around.Climate(one.workload), now)
+		mine := h.claim(one.workload.Ref) // one that is busy still counts
+		p := h.look(snap, one, spent, around.Climate(one.workload), now)
+		opened = append(opened, p.plan.Opened()...)
+		switch {
+		case mine && p.plan.Action != nil:
+			held = append(held, p)
+		case mine:
+			h.start(ctx, p, now)
+		}
 	}
+	h.startHeld(ctx, input, opened, held, &view)
 	h.recorder.Healed(view)
 	h.expire(ctx, watched, now)
 }
@@ -146,21 +160,25 @@ func (h *Healing) watched(snap *cluster.Snapshot) []governed {
 	return out
 }
 
-// survey looks at the cluster as a whole and starts to store what it has to say of nodes and storms. While an earlier one is
-// still being stored, this one is used and not stored: the next says the same. What it knows of the cluster goes into the view.
-func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []governed, view *HealingView) *survey.Survey {
+func (h *Healing) surveyInput(snap *cluster.Snapshot, watched []governed, view *HealingView) survey.Input {
 	list := make([]*cluster.Workload, len(watched))
 	for i := range watched {
 		list[i] = watched[i].workload
 	}
-	now, spent, budget := view.At, h.source.ClusterSpent(), h.limits.Budget
-	out := survey.Make(survey.Input{
+	return survey.Input{
 		Snapshot: snap, Watched: list, Incidents: view.Incidents, Home: h.source.Home(), Breaker: h.limits.Breaker,
-		Trouble: h.source.Trouble(now), Spent: spent, Budget: budget,
-	}, now)
+		Trouble: h.source.Trouble(view.At), Spent: h.source.ClusterSpent(), Budget: h.limits.Budget,
+	}
+}
+
+// survey looks at the cluster as a whole and starts to store what it has to say of nodes and storms. While an earlier one is
+// still being stored, this one is used and not stored: the next says the same. What it knows of the cluster goes into the view.
+func (h *Healing) survey(ctx context.Context, in survey.Input, view *HealingView) *survey.Survey {
+	now := view.At
+	out := survey.Make(in, now)
 	view.Breaker = out.Breaker()
-	if budget.Actions > 0 {
-		n := left(budget.Actions, budget.Period, spent, now)
+	if in.Budget.Actions > 0 {
+		n := left(in.Budget.Actions, in.Budget.Period, in.Spent, now)
 		view.Cluster = &n
 	}
 	saves := worthStoring(out.Save, view.Incidents, now)
@@ -178,19 +196,52 @@ func (h *Healing) survey(ctx context.Context, snap *cluster.Snapshot, watched []
 	return out
 }
 
-func (h *Healing) look(ctx context.Context, snap *cluster.Snapshot, one governed, spent []time.Time, climate healing.Climate, now time.Time) {
-	w, policy := one.workload, one.policy
-	if !h.claim(w.Ref) {
-		return
-	}
+// planned is what a pass wants done about a workload, and what it was decided from.
+type planned struct {
+	in   healing.Input
+	plan healing.Plan
+}
+
+// look makes the plan of one workload.
+func (h *Healing) look(snap *cluster.Snapshot, one governed, spent []time.Time, climate healing.Climate, now time.Time) planned {
+	w := one.workload
 	stored := h.source.Incidents(w.Ref)
 	spent, climate.Spent = h.charged.without(w.Ref, stored, spent, climate.Spent)
-	plan := healing.Reconcile(healing.Input{
+	in := healing.Input{
 		Workload: w, Nodes: snap.Nodes, Memory: h.source.Memory(w.Ref.Namespace), Trend: h.source.Trend(w.Ref.Namespace),
-		Climate: climate, Policy: policy, Incidents: stored, Spent: spent,
+		Climate: climate, Policy: one.policy, Incidents: stored, Spent: spent,
 		Stale: snap.Stale, Identity: h.identity,
-	}, now)
-	plan.Save = worthStoring(plan.Save, stored, now)
+	}
+	return planned{in: in, plan: healing.Reconcile(in, now)}
+}
+
+// startHeld starts the plans that act, unless what the pass found beside what is stored makes it a storm.
+func (h *Healing) startHeld(ctx context.Context, input survey.Input, opened []incident.Incident, held []planned, view *HealingView) {
+	if len(held) == 0 {
+		return
+	}
+	late := ""
+	if len(opened) > 0 && view.Breaker == "" {
+		late = survey.Late(input, opened, view.At)
+		view.Breaker = late
+	}
+	for _, p := range held {
+		p.plan = healing.Withhold(p.in, p.plan, late, view.At)
+		h.start(ctx, p, view.At)
+	}
+}
+
+// drop gives up plans that are not started.
+func (h *Healing) drop(held []planned) {
+	for _, p := range held {
+		h.release(p.in.Workload.Ref)
+	}
+}
+
+// start starts carrying out the plan of a workload that is claimed, and releases it in the end.
+func (h *Healing) start(ctx context.Context, p planned, now time.Time) {
+	w, policy, plan := p.in.Workload, p.in.Policy, p.plan
+	plan.Save = worthStoring(plan.Save, p.in.Incidents, now)
 	if len(plan.Save) == 0 && plan.Action == nil {
 		h.release(w.Ref)
 		return
