@@ -45,9 +45,14 @@ func (l *look) findDownNodes() []cluster.Node {
 // joinWithin is how long a node that joins may take until it is ready; the kubelet needs its network and its first status.
 const joinWithin = 2 * time.Minute
 
-// joining reports whether the node is so young that it need not be ready yet.
+// neverReported is the reason of a node that is Unknown because its kubelet has not reported once; one that has, and stopped, has
+// another (pkg/controller/nodelifecycle of Kubernetes 1.36).
+const neverReported = "NodeStatusNeverUpdated"
+
+// joining reports whether the node is so young that it need not be ready yet. One that reported and stopped is lost, however young.
 func (l *look) joining(n *cluster.Node) bool {
-	return !n.CreatedAt.IsZero() && l.now.Sub(n.CreatedAt) < joinWithin
+	lost := n.Ready == "Unknown" && n.Reason != neverReported
+	return !lost && !n.CreatedAt.IsZero() && l.now.Sub(n.CreatedAt) < joinWithin
 }
 
 // holds reports whether the replica still counts on its node: one that has ended does not.

@@ -174,6 +174,21 @@ func TestANodeThatJoinsIsNotDown(t *testing.T) {
 	c.want("NodeNotReady on n1: 1 members")
 }
 
+// A young node that has not reported yet is no lost one, and one that reported and stopped is.
+func TestAYoungNodeThatStopsIsDown(t *testing.T) {
+	c := newCity(t, 1)
+	n := c.snap.Nodes["n1"]
+	n.Ready, n.Reason, n.CreatedAt, n.Since = "Unknown", neverReported, c.now, c.now
+	c.snap.Nodes["n1"] = n
+	c.wait(time.Minute)
+	c.survey()
+	c.want()
+	n.Reason = "NodeStatusUnknown"
+	c.snap.Nodes["n1"] = n
+	c.survey()
+	c.want("NodeNotReady on n1: 1 members")
+}
+
 // A metrics server that is away makes every autoscaler blind at once, and takes nothing down.
 func TestBlindAutoscalersAreNoStorm(t *testing.T) {
 	c := newCity(t, 5)
