@@ -330,7 +330,7 @@ func (p *pass) mayCarryOn(t *tracked, r *incident.Remediation) (reason Reason, m
 			q.misfit = fresh.misfit
 		}
 	}
-	g, message, refused := q.refusal(ReasonCooldown)
+	g, message, refused := q.refusal(ReasonCooldown, ReasonNoEvidence)
 	return g.reason, message, refused
 }
 

@@ -122,7 +122,7 @@ func noEvidence(q *proposal) (string, bool) {
 	if q.t.isNew() {
 		return "refused: the evidence is not stored yet", true
 	}
-	if q.victim == nil || q.retry != nil {
+	if q.victim == nil {
 		return "", false
 	}
 	if (q.follows || q.victim.Kind != q.t.inc.Kind) && len(q.t.capture) > 0 {

@@ -246,7 +246,7 @@ func (h *history) checkStore() {
 			h.Errorf("%s was never charged", e.id)
 		}
 	}
-	if !h.laggards && within > int(h.policy.BudgetActions) {
+	if !h.laggards && !free(last) && within > int(h.policy.BudgetActions) {
 		h.Errorf("%d actions within %s, the budget is %d", within, h.policy.BudgetPeriod, h.policy.BudgetActions)
 	}
 	h.checkCharges(h.policy.BudgetActions, h.policy.BudgetPeriod)
