@@ -113,7 +113,7 @@ func FromIncident(in *incident.Incident, l Links, now time.Time) Alert {
 	}
 	a.Annotations = filled(map[string]string{
 		AnnotationSummary: summary(in), AnnotationDescription: description(in), AnnotationLog: logLines(in), AnnotationDone: done(in),
-		AnnotationMembers: members(in), AnnotationID: in.Name,
+		AnnotationMembers: members(in), AnnotationID: a.ID,
 		AnnotationRunbook: l.runbook(a.Labels[LabelAlertname]), AnnotationLogs: l.logs(in), AnnotationDashboard: l.dashboard(in),
 	})
 	return a

@@ -62,7 +62,7 @@ Verifying: raised the limit of web-2`,
 		"log": "cache full (7 like it)\nGET /a",
 		"done": `2026-03-01T12:00:20Z ResizeMemory of web-2: Done, from 64Mi to 96Mi
 2026-03-01T12:00:40Z not done (MinHealthy): still one`,
-		"id":            "web-oomkilled-d09de1376e",
+		"id":            "shop/web-oomkilled-d09de1376e",
 		"runbook_url":   "https://example.com/runbooks/HomeostatOOMKilled.md",
 		"dashboard_url": "https://grafana.example.com/d/homeostat-healing?from=1772365490000&to=now&var-namespace=shop&var-workload=web&var-loki=loki-uid",
 	}
@@ -253,7 +253,7 @@ func TestAnAlertOfAnIncidentWithoutAnything(t *testing.T) {
 	t.Parallel()
 	a := FromIncident(&incident.Incident{Namespace: "shop", Name: "x", Kind: incident.NotReady, State: incident.Open, Workload: cluster.Ref{Kind: "Job", Name: "j"}}, Links{}, t0)
 	for name, want := range map[string]string{
-		AnnotationSummary: "job/j: NotReady", AnnotationDone: "Nothing was done.", AnnotationID: "x",
+		AnnotationSummary: "job/j: NotReady", AnnotationDone: "Nothing was done.", AnnotationID: "shop/x",
 	} {
 		if a.Annotations[name] != want {
 			t.Errorf("%s is %q, want %q", name, a.Annotations[name], want)

@@ -179,7 +179,7 @@ func isRefusal(reason string) bool {
 	case "ObserveOnly", "NoRemedy", "NotOwned", "ProtectedWorkload", "StaleSnapshot", "NoEvidence", "MinHealthy", "RollingOut",
 		"Cooldown", "BudgetExhausted", "AlreadyTried", "BlockedByPDB", "NodeNotReady", "BreakerOpen", "ClusterBudgetExhausted",
 		"DependencyDown", "ManagedElsewhere", "ScaledElsewhere", "SizedElsewhere", "NotApplicable", "LowConfidence",
-		"LadderExhausted", "WouldBreakPDB", "NotSupported":
+		"LadderExhausted", "WouldBreakPDB", "NotSupported", "Forbidden":
 		return true
 	default:
 		return false

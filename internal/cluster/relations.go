@@ -50,7 +50,7 @@ const (
 	OwnerFlux     OwnerKind = "Flux"
 	OwnerHelm     OwnerKind = "Helm"
 	OwnerOperator OwnerKind = "Operator" // a controller that the workload itself belongs to
-	OwnerVPA      OwnerKind = "VPA"      // a VerticalPodAutoscaler that may change its resources
+	OwnerVPA      OwnerKind = "VPA"      // a VerticalPodAutoscaler that may change its resources; without a name: they cannot be read, and one may
 )
 
 // Owner is one of them, with a name for people, such as "application shop".

@@ -120,11 +120,11 @@ func slackLinks(a *alerts.Alert, size int) string {
 		{alerts.AnnotationRunbook, "Runbook"}, {alerts.AnnotationDashboard, "Dashboard"}, {alerts.AnnotationLogs, "Logs"},
 	} {
 		link := "<" + strings.NewReplacer("<", "%3C", ">", "%3E", "|", "%7C").Replace(a.Annotations[l.annotation]) + "|" + l.name + "> "
-		if a.Annotations[l.annotation] != "" && len(out)+len(link) < size-100 {
+		if a.Annotations[l.annotation] != "" && len(out)+len(link) < size-150 {
 			out += link
 		}
 	}
-	return out + "`" + cutTo(a.Annotations[alerts.AnnotationID], 80) + "`"
+	return out + "`" + cutTo(a.Annotations[alerts.AnnotationID], 140) + "`"
 }
 
 // mrkdwn escapes what Slack reads as a link or an address of people: what a log says must not call a channel.

@@ -39,6 +39,7 @@ func TestAlertsKnowTheReasonsOfHealing(t *testing.T) {
 		healing.ReasonAlreadyTried, healing.ReasonBlockedByPDB, healing.ReasonNodeNotReady, healing.ReasonBreakerOpen, healing.ReasonClusterBudget,
 		healing.ReasonDependencyDown, healing.ReasonManagedElsewhere, healing.ReasonScaledElsewhere, healing.ReasonSizedElsewhere,
 		healing.ReasonNotApplicable, healing.ReasonLowConfidence, healing.ReasonLadderEnd, healing.ReasonBlockedByBudget, healing.ReasonNotSupported,
+		healing.ReasonForbidden,
 	} {
 		if got := of(r).Annotations[alerts.AnnotationDone]; !strings.Contains(got, "not done ("+string(r)+"): because") {
 			t.Errorf("%s is no refusal: %q", r, got)

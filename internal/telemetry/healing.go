@@ -96,8 +96,8 @@ func Refusals() []healing.Reason {
 		healing.ReasonNotSupported, healing.ReasonLowConfidence, healing.ReasonBreakerOpen, healing.ReasonStillServing,
 		healing.ReasonReplicaGone, healing.ReasonNodeNotReady, healing.ReasonAwaitingOtherWork, healing.ReasonManagedElsewhere,
 		healing.ReasonScaledElsewhere, healing.ReasonSizedElsewhere, healing.ReasonRollingOut, healing.ReasonMinHealthy,
-		healing.ReasonBlockedByBudget, healing.ReasonBlockedByPDB, healing.ReasonCooldown, healing.ReasonBudgetExhausted,
-		healing.ReasonClusterBudget,
+		healing.ReasonBlockedByBudget, healing.ReasonBlockedByPDB, healing.ReasonForbidden, healing.ReasonCooldown,
+		healing.ReasonBudgetExhausted, healing.ReasonClusterBudget,
 	}
 }
 

@@ -90,7 +90,7 @@ func healingMetrics() []Metric {
 			append([]Label{in}, with(workload, Label{"container", "containers of such a workload"})...)...),
 		metric("forecast_error_ratio", Histogram, "ratio", "Error of the last forecast before an OOM kill, as a share of the time that was left."),
 		metric("refusals_total", Counter, "refusals", "Guards that refused a remedy, once for each incident and reason.",
-			Label{"reason", "the reasons of guards: 26"}),
+			Label{"reason", "the reasons of guards: 27"}),
 		metric("budget_left", Gauge, "actions", "Actions that are left of the budgets of workloads that have spent any.",
 			append([]Label{in, {"policy", "HealingPolicies of the namespace; empty for the default"}}, workload...)...),
 		metric("cluster_budget_left", Gauge, "actions", "Actions that are left of the budget of the cluster."),

@@ -26,7 +26,8 @@ const (
 )
 
 // served knows what only some clusters serve: VerticalPodAutoscalers, and the resizing of running pods. It is a minute old at
-// most, and never in anybody's way: what is not served, or must not be read, is not there.
+// most, and never in anybody's way: what is not served is not there. Which VerticalPodAutoscalers must not be read, or were never
+// read, is known too: a resize beside one that nobody sees would be undone, or undo it.
 type served struct {
 	objects    dynamic.Interface
 	discovery  discovery.DiscoveryInterface
@@ -34,7 +35,7 @@ type served struct {
 	log        *slog.Logger
 
 	mu        sync.Mutex
-	vpas      map[string][]view.VPA // by the namespace that was listed
+	vpas      map[string][]view.VPA // by the namespace that was listed; none where the kind is not served
 	resizable bool
 	said      bool
 }
@@ -65,14 +66,18 @@ func (s *served) run(ctx context.Context, first chan<- struct{}) {
 	}
 }
 
-// known returns what was read last.
-func (s *served) known() (vpas []view.VPA, resizable bool) {
+// known returns what was read last, and the namespaces whose VerticalPodAutoscalers are not known; "" stands for all.
+func (s *served) known() (vpas []view.VPA, unread []string, resizable bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, list := range s.vpas {
+	for _, namespace := range s.namespaces {
+		list, read := s.vpas[namespace]
 		vpas = append(vpas, list...)
+		if !read {
+			unread = append(unread, namespace)
+		}
 	}
-	return vpas, s.resizable
+	return vpas, unread, s.resizable
 }
 
 // askResizable looks for the subresource among those that are served. Without an answer what was known stays.
@@ -97,7 +102,7 @@ func (s *served) listVPAs(ctx context.Context, namespace string) {
 	case err == nil:
 		s.vpas[namespace] = vpasOf(list.Items)
 	case apierrors.IsNotFound(err):
-		delete(s.vpas, namespace)
+		s.vpas[namespace] = nil
 	case apierrors.IsForbidden(err):
 		delete(s.vpas, namespace)
 		if !s.said {

@@ -13,14 +13,14 @@ import (
 
 // Snapshot returns the present view.
 func (p *Platform) Snapshot(now time.Time) *cluster.Snapshot {
-	vpas, resizable := p.served.known()
+	vpas, unread, resizable := p.served.known()
 	out := view.Snapshot(view.Sources{
 		Pods: records[*view.Pod](p.feeds.pods), Owners: records[*view.Owner](p.feeds.owners),
 		History: records[*view.History](p.feeds.history), Nodes: records[*view.Node](p.feeds.nodes),
 		Services: records[*view.Service](p.feeds.services), Slices: records[*view.Slice](p.feeds.slices),
 		EndpointsKnown: open(p.feeds.services) && open(p.feeds.slices),
 		Budgets:        records[*view.Budget](p.feeds.budgets),
-		Scalings:       p.scalings(), VPAs: vpas, Resizable: resizable,
+		Scalings:       p.scalings(), VPAs: vpas, VPAsUnread: unread, Resizable: resizable,
 		Events: p.events, Notes: p.notes, OOM: p.oomEvents,
 		Throttled: func(namespace, pod, container string) (float64, bool) {
 			return p.opts.Store.Throttled(metrics.Key{Namespace: namespace, Pod: pod, Container: container}, now)

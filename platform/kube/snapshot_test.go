@@ -108,7 +108,7 @@ func TestTheViewTellsWhatOthersSayOfAWorkload(t *testing.T) {
 		{"services", got.Services, []string{"web"}},
 		{"service", snap.Services["shop/web"], cluster.Service{Namespace: "shop", Name: "web", Ready: 2, Selects: true, Workloads: []cluster.Ref{web()}}},
 		{"budgets", got.Budgets, []cluster.DisruptionBudget{{Name: "web", Allowed: 1, Healthy: 2, Desired: 1}}},
-		{"owners", got.Owners, []cluster.Owner{{Kind: cluster.OwnerVPA, Name: "verticalpodautoscaler grow"}}},
+		{"owners", got.Owners, []cluster.Owner{{Kind: cluster.OwnerVPA, Name: "grow"}}},
 		{"resizable", got.Resizable, true},
 		{"scaler", got.Scaler.Ref, cluster.Ref{Kind: "Autoscaler", Namespace: "shop", Name: "web", UID: "as-web"}},
 		{"bounds", []int32{got.Scaler.Min, got.Scaler.Max}, []int32{2, 4}},
@@ -156,8 +156,11 @@ func TestTheViewDoesWithoutWhatItMustNotRead(t *testing.T) {
 	if !snap.Synced || snap.Stale >= probePeriod+probeTimeout || len(snap.Workloads) != 1 || len(snap.Workloads[0].Replicas) != 2 {
 		t.Errorf("the view is %+v", snap)
 	}
-	if snap.Services != nil || snap.Workloads[0].Budgets != nil || snap.Workloads[0].Owners != nil {
+	if snap.Services != nil || snap.Workloads[0].Budgets != nil {
 		t.Errorf("it knows what it must not read: %+v", snap.Workloads[0])
+	}
+	if diff := cmp.Diff([]cluster.Owner{{Kind: cluster.OwnerVPA}}, snap.Workloads[0].Owners); diff != "" {
+		t.Errorf("that a VerticalPodAutoscaler may own it is not told (-want +got):\n%s", diff)
 	}
 	if got := p.Trouble(time.Now()); got != "" {
 		t.Errorf("what is forbidden counts as trouble: %s", got)

@@ -108,6 +108,7 @@ type relations struct {
 	budgets  filing[*Budget]
 	scalers  map[target]*cluster.Scaler
 	vpas     map[target][]string
+	unread   []string
 }
 
 func relate(s *Sources) *relations {
@@ -124,7 +125,7 @@ func relate(s *Sources) *relations {
 			}
 			return x.Namespace, x.needs
 		}),
-		scalers: make(map[target]*cluster.Scaler, len(s.Scalings)), vpas: map[target][]string{},
+		scalers: make(map[target]*cluster.Scaler, len(s.Scalings)), vpas: map[target][]string{}, unread: s.VPAsUnread,
 	}
 	for _, x := range s.Scalings {
 		key := target{x.Namespace, x.TargetKind, x.TargetName}
@@ -143,10 +144,14 @@ func relate(s *Sources) *relations {
 func (r *relations) add(w *cluster.Workload) {
 	key := target{w.Ref.Namespace, w.Ref.Kind, w.Ref.Name}
 	w.Scaler = r.scalers[key]
-	if names := r.vpas[key]; len(names) > 0 {
+	unread := slices.Contains(r.unread, "") || slices.Contains(r.unread, w.Ref.Namespace)
+	if names := r.vpas[key]; len(names) > 0 || unread {
 		w.Owners = slices.Clone(w.Owners) // the record's own are shared
 		for _, name := range names {
-			w.Owners = append(w.Owners, cluster.Owner{Kind: cluster.OwnerVPA, Name: "verticalpodautoscaler " + name})
+			w.Owners = append(w.Owners, cluster.Owner{Kind: cluster.OwnerVPA, Name: name})
+		}
+		if unread {
+			w.Owners = append(w.Owners, cluster.Owner{Kind: cluster.OwnerVPA})
 		}
 	}
 	r.services.each(w.Ref.Namespace, w.Labels, func(x *Service) {

@@ -40,8 +40,11 @@ type Sources struct {
 	// Scalings name what scales; of two with one target the first counts.
 	Scalings []Scaling
 	VPAs     []VPA
-	Events   *Events
-	Notes    *Notes
+	// VPAsUnread are the namespaces whose VPAs are not known; "" stands for all. Their workloads have an owner of that kind
+	// without a name.
+	VPAsUnread []string
+	Events     *Events
+	Notes      *Notes
 	// OOM returns how many kills by the kernel were counted in a container, and when the last was.
 	OOM func(namespace, pod, container string) (count int64, at time.Time, known bool)
 	// Throttled returns the share of its CPU periods, in percent, in which its CPU limit held a container back.

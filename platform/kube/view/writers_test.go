@@ -57,7 +57,7 @@ func TestOwners(t *testing.T) {
 		},
 		"a vertical autoscaler beside Helm": {
 			labels: set{"app.kubernetes.io/managed-by": "Helm"}, annotations: set{"meta.helm.sh/release-name": "web"}, vpa: "web",
-			want: []cluster.Owner{{Kind: cluster.OwnerHelm, Name: "release web"}, {Kind: cluster.OwnerVPA, Name: "verticalpodautoscaler grow"}},
+			want: []cluster.Owner{{Kind: cluster.OwnerHelm, Name: "release web"}, {Kind: cluster.OwnerVPA, Name: "grow"}},
 		},
 		"the vertical autoscaler of another": {vpa: "other"},
 	} {
