@@ -3,8 +3,6 @@ package alerts
 import (
 	"cmp"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,34 +12,17 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/transcript"
 )
 
 // TestDecisionTranscripts plays the stories of testdata/decisions, in the form of TestTranscripts. The commands are those of
 // decider.run.
 func TestDecisionTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/decisions/*.txt")
-	if err != nil || len(files) < 8 {
-		t.Fatalf("%d transcripts: %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := &decider{t: t, now: t0, s: NewDecisions(DecisionOptions{}, links)}
-			got := playBlocks(string(want), &s.out, s.run)
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := gocmp.Diff(string(want), got); d != "" {
-				t.Errorf("transcript differs (-want +got); run with -rewrite after checking it:\n%s", d)
-			}
-		})
-	}
+	transcript.Run(t, "testdata/decisions/*.txt", 8, func(t *testing.T, text string) string {
+		t.Helper()
+		s := &decider{t: t, now: t0, s: NewDecisions(DecisionOptions{}, links)}
+		return transcript.Play(text, &s.out, strings.Fields, s.run)
+	})
 }
 
 // decider prints what Decisions tell while autoscalers decide.

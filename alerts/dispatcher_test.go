@@ -2,49 +2,27 @@ package alerts
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/homeostat/homeostat/internal/transcript"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what the transcripts show into testdata")
 
 var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // TestTranscripts plays the stories of testdata: blocks with a blank line between, each commands, a line of four dashes, and what
 // they print. Lines with # tell the story. The commands are those of stage.run.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d transcripts: %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("transcript differs (-want +got); run with -rewrite after checking it:\n%s", d)
-			}
-		})
-	}
+	transcript.Run(t, "testdata/*.txt", 10, func(t *testing.T, text string) string {
+		t.Helper()
+		s := newStage(t)
+		return transcript.Play(text, &s.out, strings.Fields, s.run)
+	})
 }
 
 // stage is a Dispatcher with receivers that take, fail or refuse what they are told.
@@ -91,32 +69,6 @@ func said(n *Notification) string {
 		out += fmt.Sprintf(" and %d more", n.Truncated)
 	}
 	return out
-}
-
-func play(t *testing.T, text string) string {
-	t.Helper()
-	s := newStage(t)
-	return playBlocks(text, &s.out, s.run)
-}
-
-// playBlocks runs the commands of the text, and returns it with what they print to out.
-func playBlocks(text string, out *strings.Builder, run func(command string, words []string)) string {
-	var result strings.Builder
-	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
-		commands, _, _ := strings.Cut(block, "\n----")
-		out.Reset()
-		if i > 0 {
-			result.WriteString("\n")
-		}
-		for line := range strings.SplitSeq(commands, "\n") {
-			result.WriteString(line + "\n")
-			if words := strings.Fields(line); len(words) > 0 && words[0] != "#" {
-				run(words[0], words[1:])
-			}
-		}
-		result.WriteString("----\n" + out.String())
-	}
-	return result.String()
 }
 
 func (s *stage) run(command string, words []string) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,28 +25,13 @@ func newWard(t *testing.T, seed uint64) *ward {
 		lastTold: map[string]time.Time{}, heard: map[string]map[string]bool{}, ends: map[string]int{},
 	}
 	for _, line := range []string{"chat", "pager", "am relay endpoints:2"} {
-		w.run("receiver", split(line))
+		w.run("receiver", strings.Fields(line))
 	}
-	w.run("child", split(`pager match:severity="critical" wait:5s interval:1m repeat:30m continue`))
-	w.run("child", split("am continue"))
-	w.run("child", split("chat"))
+	w.run("child", strings.Fields(`pager match:severity="critical" wait:5s interval:1m repeat:30m continue`))
+	w.run("child", strings.Fields("am continue"))
+	w.run("child", strings.Fields("chat"))
 	w.printed = w.hear
 	return w
-}
-
-func split(line string) []string {
-	var out []string
-	for _, f := range []byte(line) {
-		if f == ' ' {
-			out = append(out, "")
-			continue
-		}
-		if len(out) == 0 {
-			out = append(out, "")
-		}
-		out[len(out)-1] += string(f)
-	}
-	return out
 }
 
 // hear is called with what a receiver was sent, and whether it took it.

@@ -1,50 +1,23 @@
 package healing
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/transcript"
 	"github.com/homeostat/homeostat/metrics"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what the transcripts show into testdata")
 
 // TestTranscripts plays the stories of testdata. A story is blocks with a blank line between: commands, a line of four
 // dashes, and what they print. Lines with # tell the story. The commands are those of story.run.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(want))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("transcript differs (-want +got); run with -rewrite after checking it:\n%s", d)
-			}
-		})
-	}
+	transcript.Run(t, "testdata/*.txt", 80, play)
 }
 
 type story struct {
@@ -57,46 +30,13 @@ func play(t *testing.T, text string) string {
 	t.Helper()
 	s := &story{world: newWorld(), t: t}
 	s.log = func(format string, args ...any) { fmt.Fprintf(&s.out, format+"\n", args...) }
-	var result strings.Builder
-	for i, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
-		commands, _, _ := strings.Cut(block, "\n----")
-		s.out.Reset()
-		if i > 0 {
-			result.WriteString("\n")
-		}
-		for line := range strings.SplitSeq(commands, "\n") {
-			result.WriteString(line + "\n")
-			if words := split(line); len(words) > 0 && !strings.HasPrefix(line, "#") {
-				s.run(words[0], words[1:])
-			}
-		}
-		if strings.HasPrefix(commands, "#") && !strings.Contains(block, "----") {
-			continue // only a comment
-		}
-		result.WriteString("----\n" + s.out.String())
+	return transcript.Play(text, &s.out, transcript.Words, func(command string, words []string) {
+		s.run(command, words)
 		for name := range s.stored {
 			i := s.stored[name]
 			checkIncident(t, &i)
 		}
-	}
-	return result.String()
-}
-
-// split separates words; what is in double quotes, or in backquotes where the line has some, is one word.
-func split(line string) []string {
-	quote := `"`
-	if strings.Contains(line, "`") {
-		quote = "`"
-	}
-	var out []string
-	for i, part := range strings.Split(line, quote) {
-		if i%2 == 1 {
-			out = append(out, part)
-			continue
-		}
-		out = append(out, strings.Fields(part)...)
-	}
-	return out
+	})
 }
 
 // options reads key=value words; a word without = is a flag with the value "true".

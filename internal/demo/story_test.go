@@ -4,18 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/homeostat/homeostat/internal/transcript"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what is told to testdata")
 
 // odd is a rate whose requests never fall on the time of a look, so that the counts are always the same.
 const odd = 7.31
@@ -37,19 +32,7 @@ func TestTheStoryIsTold(t *testing.T) {
 		if err != nil {
 			t.Errorf("the story failed: %v", err)
 		}
-		path := filepath.Join("testdata", "story.txt")
-		if *rewrite {
-			if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), out.String()); diff != "" {
-			t.Errorf("%s (-want +got); -rewrite if the new text is better:\n%s", path, diff)
-		}
+		transcript.Compare(t, "testdata/story.txt", out.String())
 	})
 }
 

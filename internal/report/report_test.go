@@ -2,22 +2,17 @@ package report
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/transcript"
 	"github.com/homeostat/homeostat/metrics"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write what is printed to testdata")
 
 var now = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 
@@ -27,22 +22,7 @@ func golden(t *testing.T, name string, print func(w *bytes.Buffer) error) {
 	if err := print(&out); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", name+".txt")
-	if *rewrite {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), out.String()); diff != "" {
-		t.Errorf("%s (-want +got); -rewrite if the new text is better:\n%s", path, diff)
-	}
+	transcript.Compare(t, filepath.Join("testdata", name+".txt"), out.String())
 }
 
 func oom() incident.Incident {

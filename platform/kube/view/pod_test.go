@@ -2,7 +2,6 @@ package view
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,9 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/internal/transcript"
 )
-
-var rewrite = flag.Bool("rewrite", false, "rewrite the expected records")
 
 func readPod(tb testing.TB, path string) *corev1.Pod {
 	tb.Helper()
@@ -50,20 +48,7 @@ func TestPodRecords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, '\n')
-			golden := strings.TrimSuffix(file, ".json") + ".record"
-			if *rewrite {
-				if err := os.WriteFile(golden, got, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("record (-want +got):\n%s", diff)
-			}
+			transcript.Compare(t, strings.TrimSuffix(file, ".json")+".record", string(got)+"\n")
 		})
 	}
 }
