@@ -69,7 +69,7 @@ type HealingPolicySpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Remedies []FindingRemedy `json:"remedies,omitempty"`
 
-	// maxMemoryPercent bounds ResizeMemory, in percent of the limit in the pod template. 100 to 1000.
+	// maxMemoryPercent bounds ResizeMemory, in percent of the limit in the pod template as it was before Homeostat patched it. 100 to 1000.
 	// +optional
 	// +kubebuilder:default=200
 	// +kubebuilder:validation:Minimum=100
@@ -81,8 +81,8 @@ type HealingPolicySpec struct {
 	// +optional
 	PatchTemplate bool `json:"patchTemplate,omitempty"`
 
-	// maxScaleOutPercent bounds ScaleOut, in percent of the replicas that were desired when the incident began; the maximum of an
-	// autoscaler holds too. 100 to 1000.
+	// maxScaleOutPercent bounds ScaleOut, in percent of the replicas that were desired before the first scale-out that nobody took
+	// back; the maximum of an autoscaler holds too. 100 to 1000.
 	// +optional
 	// +kubebuilder:default=200
 	// +kubebuilder:validation:Minimum=100

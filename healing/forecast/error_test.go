@@ -153,7 +153,7 @@ func TestForecastError(t *testing.T) {
 	coverage, rate := ratio(covered, told), ratio(alarms, looks)
 	t.Logf("in the interval %.1f %% of %d, false alarms %.2f %% of %d looks, in %d of %d lives", 100*coverage, told, 100*rate, looks, alarmed, all)
 	if coverage < 0.8 {
-		t.Errorf("%.1f %% of the deaths are in the 90 %% interval, want at least 80 %%", 100*coverage)
+		t.Errorf("%.1f %% of the intervals of 90 %% hold, want at least 80 %%", 100*coverage)
 	}
 	if alarmed*33 > all {
 		t.Errorf("%d of %d lives without a leak have an alarm, want at most 3 %%", alarmed, all)

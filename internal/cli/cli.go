@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -58,13 +59,14 @@ func newRoot() *cobra.Command {
 			"it did, and did not do, why. Try `homeostat demo`: it needs no cluster.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          noCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2 // letters
 	root.AddCommand(newRun(), newExplain(), newIncidents(), newIncident(), newTimeline(), newWhy(), newPostmortem(),
 		newReplay(), newAdopt(), newDemo(), newDemoApp(), newVersion())
 	return root
@@ -86,6 +88,18 @@ func newVersion() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// noCommand refuses what is no command, with those that may have been meant.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	meant := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		meant = ", perhaps " + strings.Join(near, " or ") + " is meant"
+	}
+	return usagef("there is no command %q%s; see %s --help", args[0], meant, cmd.CommandPath())
 }
 
 // noArgs is cobra.NoArgs with an error of the call.

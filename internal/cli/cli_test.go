@@ -43,6 +43,8 @@ func TestWrongCallsExitWithTwoAndSayWhatIsAllowed(t *testing.T) {
 		args []string
 		want []string
 	}{
+		{[]string{"bogus"}, []string{`no command "bogus"`, "--help"}},
+		{[]string{"incidens"}, []string{`no command "incidens"`, "perhaps incident"}},
 		{[]string{"explain"}, []string{"one argument", "autoscaler/web"}},
 		{[]string{"explain", "web"}, []string{`"web"`, "autoscaler/NAME"}},
 		{[]string{"explain", "deployment/web"}, []string{`"deployment/web"`, "autoscaler/NAME", "hpa/NAME"}},

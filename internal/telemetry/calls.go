@@ -54,15 +54,14 @@ func (t *Telemetry) Queue(name string, length, dropped func() float64) {
 
 // What became of a notification.
 const (
-	NotificationSent    = "sent"
-	NotificationFailed  = "failed"
-	NotificationDropped = "dropped"
+	NotificationSent   = "sent"
+	NotificationFailed = "failed"
 )
 
 // Receiver makes the counters of a receiver of notifications begin at 0, so that its first failure is an increase. Call it for each of the
 // configuration.
 func (t *Telemetry) Receiver(name string) {
-	for _, result := range []string{NotificationSent, NotificationFailed, NotificationDropped} {
+	for _, result := range []string{NotificationSent, NotificationFailed} {
 		t.notifications.WithLabelValues(name, result)
 	}
 }

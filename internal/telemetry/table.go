@@ -131,7 +131,7 @@ func controllerMetrics() []Metric {
 		metric("queue_length", Gauge, "records", "Records that wait in a queue.", queue),
 		metric("queue_dropped_total", Counter, "records", "Records that a queue had no room for, or that could not be delivered.", queue),
 		metric("notifications_total", Counter, "notifications", "Notifications by what became of them.",
-			Label{"receiver", "the receivers of the configuration"}, Label{"result", "`sent`, `failed`, `dropped`"}),
+			Label{"receiver", "the receivers of the configuration"}, Label{"result", "`sent`, `failed`"}),
 		metric("metrics_scrapes_total", Counter, "scrapes", "Scrapes of nodes by result.", result),
 		scrapes,
 		metric("metrics_samples_total", Counter, "samples", "Container samples read from nodes."),
