@@ -13,19 +13,22 @@ import (
 type Receiver struct {
 	// Endpoints is how many addresses it has; each gets everything, and fails and is retried by itself. 0 means 1.
 	Endpoints int
-	// Relay is true for a receiver that groups by itself, an Alertmanager: it gets every alert that is routed to it at once, all
-	// of them again every RelayRepeat, and what has ended for RelayKeep longer.
+	// Relay is true for a receiver that groups by itself, an Alertmanager: it gets every alert that is routed to it at once, new
+	// words of one within RelayNews, all of them again every RelayRepeat, and what has ended for RelayKeep longer.
 	Relay bool
 	// SkipResolved leaves out what has ended.
 	SkipResolved bool
 }
 
-// How alerts are kept up in a relay. The numbers are those of Prometheus, which sends to Alertmanagers in the same way.
+// How alerts are kept up in a relay. RelayRepeat and RelayKeep are those of Prometheus, which sends to Alertmanagers in the same way.
 const (
 	// RelayRepeat is the time between two notifications of a relay without news.
 	RelayRepeat = time.Minute
 	// RelayKeep is how long what has ended is told.
 	RelayKeep = 15 * time.Minute
+	// RelayNews is the least time between two notifications of a relay where only annotations are new: the log and what was done come
+	// after the failure, and are to be there when an Alertmanager tells people, which is 30 seconds after it by default.
+	RelayNews = 10 * time.Second
 	// relayPause is the least time between two notifications with news.
 	relayPause = time.Second
 )
@@ -86,11 +89,12 @@ type Dispatcher struct {
 	dropped   int64
 }
 
-// known is an alert with the groups that it is in. Its key and fingerprint do not change.
+// known is an alert with the groups that it is in. Its key and fingerprint do not change; edition counts its annotations.
 type known struct {
 	key     string
 	print   string
 	alert   Alert
+	edition int
 	groups  int
 	touched time.Time
 }
@@ -152,6 +156,9 @@ func (d *Dispatcher) put(a *Alert, now time.Time) {
 		k = d.remember(a)
 	}
 	again := k.alert.Ended() && !a.Ended()
+	if !maps.Equal(k.alert.Annotations, a.Annotations) {
+		k.edition++
+	}
 	k.alert, k.touched = *a, now
 	if again || k.groups == 0 && !a.Ended() {
 		d.join(k, now)

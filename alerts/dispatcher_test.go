@@ -62,7 +62,11 @@ func said(n *Notification) string {
 	var words []string
 	for i := range n.Alerts {
 		a := &n.Alerts[i]
-		words = append(words, a.ID+" "+a.Labels[LabelSeverity]+" "+a.Status())
+		word := a.ID + " " + a.Labels[LabelSeverity] + " " + a.Status()
+		if log := a.Annotations[AnnotationLog]; log != "" {
+			word += " with " + log
+		}
+		words = append(words, word)
 	}
 	out := strings.Join(words, ", ")
 	if n.Truncated > 0 {
@@ -102,7 +106,7 @@ func (s *stage) run(command string, words []string) {
 		}
 		s.timings(&r, o)
 		s.o.Route.Routes = append(s.o.Route.Routes, r)
-	case "fire", "resolve": // fire ID [severity:critical] [ns:shop] [workload:web] [kind:OOMKilled]
+	case "fire", "resolve": // fire ID [severity:critical] [ns:shop] [workload:web] [kind:OOMKilled] [log:killed]
 		s.change(words[0], command == "resolve", o)
 	case "lose": // lose ID: it is gone, and nobody says so
 		delete(s.alerts, words[0])
@@ -184,6 +188,9 @@ func (s *stage) change(id string, over bool, o map[string]string) {
 	a.Labels = map[string]string{
 		LabelSeverity: or("severity", old[LabelSeverity]), LabelNamespace: or("ns", old[LabelNamespace]),
 		LabelWorkload: or("workload", old[LabelWorkload]), LabelKind: or("kind", old[LabelKind]),
+	}
+	if log, has := o["log"]; has {
+		a.Annotations = map[string]string{AnnotationLog: log}
 	}
 	a.EndsAt = time.Time{}
 	if over {

@@ -14,7 +14,7 @@ type Reason string
 const (
 	ReasonFiring   Reason = "Firing"   // something fires that was not told
 	ReasonResolved Reason = "Resolved" // something that was told has ended
-	ReasonRepeat   Reason = "Repeat"   // it still fires
+	ReasonRepeat   Reason = "Repeat"   // it still fires; where an Alertmanager is told, more may be known of it
 )
 
 // Notification is what one receiver is told of one group.
@@ -106,18 +106,25 @@ type group struct {
 	flight  *flight   // nil: nothing is under way
 }
 
-// member is an alert in a group. tried is true once somebody may have been told that it fires, sent once he was, and told once he
-// was told that it has ended.
+// member is an alert in a group. tried is true once somebody may have been told that it fires, sent once he was, with the annotations of
+// the edition, and told once he was told that it has ended.
 type member struct {
 	*known
 	since             time.Time
 	tried, sent, told bool
+	sentEdition       int
 }
 
-// flight is what a notification that is under way says: the members by key, true for those that have ended.
+// flight is what a notification that is under way says, by the keys of the members.
 type flight struct {
 	number uint64
-	ended  map[string]bool
+	says   map[string]saying
+}
+
+// saying is what a notification says of one alert.
+type saying struct {
+	ended   bool
+	edition int
 }
 
 // join adds the alert, or lets it fire again.
@@ -156,7 +163,7 @@ func (g *group) due() (at time.Time, why Reason, ok bool) {
 		return at, why, false
 	}
 	var fresh time.Time // when the first that was not told began to fire
-	over, lasts := false, false
+	over, lasts, reworded := false, false, false
 	for _, m := range g.members {
 		ended := m.alert.Ended()
 		switch {
@@ -166,6 +173,8 @@ func (g *group) due() (at time.Time, why Reason, ok bool) {
 			}
 		case ended && !m.told:
 			over = true
+		case !ended && g.relay && m.sentEdition != m.edition:
+			reworded = true
 		}
 		lasts = lasts || !ended || g.relay
 	}
@@ -179,7 +188,11 @@ func (g *group) due() (at time.Time, why Reason, ok bool) {
 		}
 		return at, ReasonFiring, true
 	case lasts:
-		if again := g.sentAt.Add(g.repeat); again.After(at) {
+		pause := g.repeat
+		if reworded {
+			pause = min(pause, RelayNews)
+		}
+		if again := g.sentAt.Add(pause); again.After(at) {
 			at = again
 		}
 		return at, ReasonRepeat, true
@@ -191,11 +204,11 @@ func (g *group) due() (at time.Time, why Reason, ok bool) {
 // fly makes the notification of now.
 func (g *group) fly(number uint64, now time.Time) Notification {
 	_, why, _ := g.due()
-	g.flight = &flight{number: number, ended: make(map[string]bool, len(g.members))}
+	g.flight = &flight{number: number, says: make(map[string]saying, len(g.members))}
 	g.triedAt = now
 	byPrint := map[string]*known{}
 	for key, m := range g.members {
-		g.flight.ended[key] = m.alert.Ended()
+		g.flight.says[key] = saying{m.alert.Ended(), m.edition}
 		if !m.alert.Ended() && !m.sent {
 			why = ReasonFiring
 		}
@@ -221,14 +234,14 @@ func (g *group) fly(number uint64, now time.Time) Notification {
 
 // landed notes that the receiver took the notification under way.
 func (g *group) landed(now time.Time) {
-	flown := g.flight.ended
+	says := g.flight.says
 	g.flight, g.sentAt, g.hold = nil, now, time.Time{}
-	for key, ended := range flown {
+	for key, said := range says {
 		m := g.members[key]
 		switch {
 		case m == nil:
-		case !ended:
-			m.sent, m.tried = true, true
+		case !said.ended:
+			m.sent, m.tried, m.sentEdition = true, true, said.edition
 		case m.alert.Ended():
 			m.told = true
 		default: // it fires again since
@@ -239,7 +252,7 @@ func (g *group) landed(now time.Time) {
 
 // failed notes that it is not known whether the receiver took the notification under way.
 func (g *group) failed() {
-	for key := range g.flight.ended {
+	for key := range g.flight.says {
 		if m := g.members[key]; m != nil {
 			m.tried = true
 		}
@@ -276,7 +289,7 @@ func (g *group) flying(key string) bool {
 	if g.flight == nil {
 		return false
 	}
-	_, flying := g.flight.ended[key]
+	_, flying := g.flight.says[key]
 	return flying
 }
 
