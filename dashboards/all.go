@@ -53,6 +53,12 @@ const (
 	ofTarget = `namespace="$namespace", pod=~"($target|$name)` + podSuffix + `", container!="", container!="POD"`
 )
 
+// risen is by how much each counter rose within the window. Prometheus' increase takes the first value of a series for an old one, so that it is blind
+// to the first incident of a kind: where a series began within the window, its value is what it rose by.
+func risen(counter, window string) string {
+	return "max_over_time(" + counter + "[" + window + "]) unless " + counter + " offset " + window + " or increase(" + counter + "[" + window + "])"
+}
+
 // records selects the lines of these kinds that Homeostat wrote to Loki. Their labels are app, kind and namespace; id, subject and reason are
 // structured metadata, and the line is a record of the journal.
 func records(kinds, namespaces string) string {

@@ -17,7 +17,7 @@ func autoscaling() *g.Dashboard {
 		g.MarkMetric("Scaled", "blue", `changes(`+`homeostat_autoscaler_current_replicas{`+ofOne+`}[$__rate_interval]) > 0`, "Scaled", "the number of replicas changed"),
 		g.MarkLines("Decisions", "green", mine+` | id=~"d-.+"`, "{{reason}}", "{{message}}", "reason,id"),
 		g.MarkMetric("Incidents in the namespace", "red",
-			`sum by (kind) (increase(homeostat_healing_incidents_opened_total{namespace="$namespace"}[$__rate_interval])) > 0`, "Incident", "{{kind}}"),
+			`sum by (kind) (`+risen(`homeostat_healing_incidents_opened_total{namespace="$namespace"}`, "$__rate_interval")+`) > 0`, "Incident", "{{kind}}"),
 		stored())
 
 	d.Row("Now")

@@ -2,6 +2,9 @@ package dashboards
 
 import g "github.com/homeostat/homeostat/dashboards/grafana"
 
+// ofOurs keeps Homeostat's own of the processes of the chosen jobs, which are those of the whole cluster where all are chosen.
+const ofOurs = ` and on (job, instance) homeostat_build_info`
+
 func controller() *g.Dashboard {
 	d := g.New(ControllerUID, "Homeostat / Controller", "Homeostat itself: does it turn, does it see, does it keep up?", tag, "now-3h")
 	d.Templating.List = append(g.Sources(),
@@ -62,10 +65,10 @@ func controller() *g.Dashboard {
 	d.Row("Process")
 	d.Add(
 		g.Series("Memory", "Resident memory, and the Go heap in use.", "bytes",
-			g.Query(`process_resident_memory_bytes{`+ofJob+`}`, "{{instance}} resident"),
-			g.Query(`go_memstats_heap_inuse_bytes{`+ofJob+`}`, "{{instance}} heap")),
-		g.Series("CPU", "Cores in use.", "none", g.Query(`rate(process_cpu_seconds_total{`+ofJob+`}[$__rate_interval])`, "{{instance}}")),
-		g.Series("Goroutines", "Goroutines that exist.", "short", g.Query(`go_goroutines{`+ofJob+`}`, "{{instance}}")),
+			g.Query(`process_resident_memory_bytes{`+ofJob+`}`+ofOurs, "{{instance}} resident"),
+			g.Query(`go_memstats_heap_inuse_bytes{`+ofJob+`}`+ofOurs, "{{instance}} heap")),
+		g.Series("CPU", "Cores in use.", "none", g.Query(`rate(process_cpu_seconds_total{`+ofJob+`}[$__rate_interval])`+ofOurs, "{{instance}}")),
+		g.Series("Goroutines", "Goroutines that exist.", "short", g.Query(`go_goroutines{`+ofJob+`}`+ofOurs, "{{instance}}")),
 		g.Logs("Log of the controller", "What the processes wrote to standard error, where an agent ships it.",
 			`{namespace=~".+", pod=~"homeostat`+podSuffix+`"} | json level="level", msg="msg", error="error" | level=~"WARN|ERROR" | line_format "{{.level}} {{.msg}} {{.error}}"`),
 	)

@@ -13,7 +13,7 @@ func incidents() *g.Dashboard {
 		g.MarkLines("Incidents", "red", changes+` | reason!~"SeenAgain|ForecastChanged"`, "{{reason}}", "{{message}}", "reason,id"),
 		g.MarkLines("Actions", "green", actions, "{{reason}}", "{{message}}", "reason,id"),
 		g.MarkMetric("Incidents opened", "orange",
-			`sum by (namespace, kind) (increase(homeostat_healing_incidents_opened_total{`+ofNamespaces+`}[$__rate_interval])) > 0`, "Incident", "{{kind}} in {{namespace}}"),
+			`sum by (namespace, kind) (`+risen(`homeostat_healing_incidents_opened_total{`+ofNamespaces+`}`, "$__rate_interval")+`) > 0`, "Incident", "{{kind}} in {{namespace}}"),
 		stored())
 
 	d.Row("Now")
@@ -32,7 +32,7 @@ func incidents() *g.Dashboard {
 		g.Timeline("Incidents over time", "One line for each workload and kind, filled while the incident was active.", "active", "orange",
 			g.Query(`max by (namespace, workload, kind) (homeostat_healing_incident_active{`+ofWorkloads+`})`, "{{namespace}}/{{workload}} {{kind}}")),
 		g.Stacked("Active incidents by kind and state", "Incidents that are not resolved, of all workloads of the chosen namespaces.", "short",
-			g.Query(`sum by (kind, result) (homeostat_healing_incidents{`+ofNamespaces+`}) > 0`, "{{kind}} {{result}}")),
+			g.Query(`sum by (kind, result) (homeostat_healing_incidents{`+ofNamespaces+`}) > 0`, "{{kind}} {{result}}")).Bars(),
 	)
 	d.Row("Memory and logs")
 	d.Add(
@@ -40,7 +40,7 @@ func incidents() *g.Dashboard {
 			g.Query(`max by (namespace, pod, container) (container_memory_rss{`+ofPods+`})`, "{{pod}}/{{container}}"),
 			g.Query(`max by (namespace, pod, container) (kube_pod_container_resource_limits{resource="memory", `+ofPods+`})`+
 				` or max by (namespace, pod, container) (container_spec_memory_limit_bytes{`+ofPods+`} > 0)`, "limit of {{pod}}/{{container}}")).
-			Size(g.Columns/2, 12).Dashed("limit of .*", "red"),
+			Size(g.Columns/2, 12).Dashed("limit of .*", "red").Unlisted("limit of .*"),
 		g.Logs("Logs of the containers", "What the containers of the chosen workloads wrote, the dead ones too, by the labels that Alloy and Promtail set.",
 			`{namespace=~"$namespace", pod=~"($workload)`+podSuffix+`"}`).Size(g.Columns/2, 12),
 		g.Series("Time to OOM", "Until each container reaches its memory limit, by its newest forecast; there is a line only while memory grows without load.", "s",
@@ -56,11 +56,11 @@ func incidents() *g.Dashboard {
 	d.Row("How well it sees")
 	d.Add(
 		g.Series("Time to detection", "From the beginning of a failure to the stored incident: the median and 95 of 100, by kind.", "s",
-			g.Query(`histogram_quantile(0.5, sum by (le, kind) (rate(homeostat_healing_detection_seconds_bucket[$__rate_interval])))`, "{{kind}} median"),
-			g.Query(`histogram_quantile(0.95, sum by (le, kind) (rate(homeostat_healing_detection_seconds_bucket[$__rate_interval])))`, "{{kind}} 95 %")),
+			g.Query(`histogram_quantile(0.5, sum by (le, kind) (`+risen(`homeostat_healing_detection_seconds_bucket`, "$__rate_interval")+`))`, "{{kind}} median"),
+			g.Query(`histogram_quantile(0.95, sum by (le, kind) (`+risen(`homeostat_healing_detection_seconds_bucket`, "$__rate_interval")+`))`, "{{kind}} 95 %")).Points(),
 		g.Series("Error of the forecasts", "Of the last forecast before an OOM kill, as a share of the time that remained.", "percentunit",
-			g.Query(`histogram_quantile(0.5, sum by (le) (increase(homeostat_healing_forecast_error_ratio_bucket[$__range])))`, "median"),
-			g.Query(`histogram_quantile(0.95, sum by (le) (increase(homeostat_healing_forecast_error_ratio_bucket[$__range])))`, "95 %")),
+			g.Query(`histogram_quantile(0.5, sum by (le) (`+risen(`homeostat_healing_forecast_error_ratio_bucket`, "$__range")+`))`, "median"),
+			g.Query(`histogram_quantile(0.95, sum by (le) (`+risen(`homeostat_healing_forecast_error_ratio_bucket`, "$__range")+`))`, "95 %")),
 		g.Logs("What Homeostat saw and did", "Incidents and actions, as Homeostat writes them to Loki.", records("incident|action", `=~"$namespace"`)+` | (workload=~"$workload" or name=~"$workload")`+short).Size(g.Columns, 9),
 	)
 	return d
@@ -72,7 +72,7 @@ func healingNow() []g.Panel {
 		g.Stat("Need a person", "Incidents that Homeostat has given up on: the remedies or the budget are exhausted.", "short",
 			`sum(homeostat_healing_incidents{`+ofNamespaces+`, result="Abandoned"}) or vector(0)`, g.RedFrom(1)),
 		g.Stat("Opened", "Incidents opened within the time range.", "short",
-			`sum(increase(homeostat_healing_incidents_opened_total{`+ofNamespaces+`}[$__range])) or vector(0)`, g.Plain()),
+			`round(sum(`+risen(`homeostat_healing_incidents_opened_total{`+ofNamespaces+`}`, "$__range")+`)) or vector(0)`, g.Plain()),
 		g.Stat("Next OOM", "Time until the first container reaches its memory limit, by the newest forecasts.", "s",
 			`min(homeostat_healing_seconds_to_oom{`+ofWorkloads+`})`, g.RedBelow(3600)),
 		g.Stat("Breaker", "Open: so much fails at once that nothing is acted on.", "none", `max(homeostat_healing_breaker_open)`, g.RedFrom(1)).
@@ -83,10 +83,10 @@ func healingNow() []g.Panel {
 
 func remediation() []g.Panel {
 	return []g.Panel{
-		g.Stacked("Remediations by outcome", "What was done, and what became of it.", "cpm",
-			g.Query(`sum by (kind, result) (rate(homeostat_healing_remediations_total[$__rate_interval])) * 60`, "{{kind}} {{result}}")),
-		g.Stacked("Refusals by reason", "Guards that kept Homeostat from acting, once for each incident and reason.", "cpm",
-			g.Query(`sum by (reason) (rate(homeostat_healing_refusals_total[$__rate_interval])) * 60 > 0`, "{{reason}}")),
+		g.Stacked("Remediations by outcome", "What was done around each time, and what became of it.", "short",
+			g.Query(`round(sum by (kind, result) (`+risen(`homeostat_healing_remediations_total`, "$__rate_interval")+`)) > 0`, "{{kind}} {{result}}")).Bars(),
+		g.Stacked("Refusals by reason", "Guards that kept Homeostat from acting around each time, once for each incident and reason.", "short",
+			g.Query(`round(sum by (reason) (`+risen(`homeostat_healing_refusals_total`, "$__rate_interval")+`)) > 0`, "{{reason}}")).Bars(),
 		g.Series("Budgets", "Actions left: of the workloads that spent any, and of the cluster.", "short",
 			g.Query(`min by (namespace, workload, policy) (homeostat_healing_budget_left{`+ofWorkloads+`})`, "{{namespace}}/{{workload}}"),
 			g.Query(`max(homeostat_healing_cluster_budget_left)`, "cluster")).Dashed("cluster", "orange"),

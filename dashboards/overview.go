@@ -7,7 +7,7 @@ func overview() *g.Dashboard {
 	d.Templating.List = append(g.Sources(),
 		g.Many("namespace", "Namespace", `label_values({__name__=~"homeostat_autoscaler_reason|homeostat_healing_incidents"}, namespace)`))
 	d.Annotations.List = append(d.Annotations.List,
-		g.MarkMetric("Incidents opened", "red", `sum by (namespace, kind) (increase(homeostat_healing_incidents_opened_total{`+ofNamespaces+`}[$__rate_interval])) > 0`,
+		g.MarkMetric("Incidents opened", "red", `sum by (namespace, kind) (`+risen(`homeostat_healing_incidents_opened_total{`+ofNamespaces+`}`, "$__rate_interval")+`) > 0`,
 			"Incident", "{{kind}} in {{namespace}}"),
 		stored())
 
@@ -53,10 +53,10 @@ func overview() *g.Dashboard {
 	d.Row("Healing")
 	d.Add(
 		g.Stacked("Active incidents by kind", "Incidents that are not resolved, by what failed.", "short",
-			g.Query(`sum by (kind) (homeostat_healing_incidents{`+ofNamespaces+`}) > 0`, "{{kind}}")).
+			g.Query(`sum by (kind) (homeostat_healing_incidents{`+ofNamespaces+`}) > 0`, "{{kind}}")).Bars().
 			LinkTo("Incidents and healing", urlTo(HealingUID, "${namespace:queryparam}")),
-		g.Stacked("Remediations by outcome", "What was done, and what became of it; of all namespaces.", "cpm",
-			g.Query(`sum by (kind, result) (rate(homeostat_healing_remediations_total[$__rate_interval])) * 60`, "{{kind}} {{result}}")),
+		g.Stacked("Remediations by outcome", "What was done around each time, and what became of it; of all namespaces.", "short",
+			g.Query(`round(sum by (kind, result) (`+risen(`homeostat_healing_remediations_total`, "$__rate_interval")+`)) > 0`, "{{kind}} {{result}}")).Bars(),
 		g.Logs("What Homeostat did", "Incidents, actions and scalings, as Homeostat writes them to Loki.",
 			records("incident|action|decision", `=~"$namespace"`)+short).Size(g.Columns, 9),
 		g.Text("Where to read on", "Links to what the numbers mean.",

@@ -10,30 +10,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/homeostat/homeostat/internal/logs/loki/lokitest"
 )
 
-// without ends a test that needs a program which is not there: loudly, or as a failure where all of the proof is required.
-func without(t *testing.T, variable, what string) {
-	t.Helper()
-	if os.Getenv(variable) == "required" || os.Getenv("DASHBOARDS") == "required" {
-		t.Fatalf("it is required, and %s", what)
-	}
-	t.Skipf("NOT PROVED ON THE REAL PROGRAM: %s", what)
-}
-
 // start runs a program on loopback until the test ends, and waits until its page answers 200.
-func start(t *testing.T, ready string, environment []string, name string, args ...string) {
+func start(t *testing.T, ready, name string, args ...string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), environment...)
 	cmd.Stdout, cmd.Stderr = log, log
 	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
@@ -68,12 +59,16 @@ func start(t *testing.T, ready string, environment []string, name string, args .
 // startPrometheus runs the Prometheus of the machine, which scrapes the two pages, and returns its address.
 func startPrometheus(t *testing.T, target string) string {
 	t.Helper()
-	if mode := os.Getenv("DASHBOARDS"); mode == "off" {
+	mode := os.Getenv("DASHBOARDS")
+	if mode == "off" {
 		t.Skip("DASHBOARDS=off")
 	}
 	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		without(t, "DASHBOARDS", "there is no prometheus (apt-get install prometheus)")
+	switch {
+	case err != nil && mode == "required":
+		t.Fatal("DASHBOARDS=required, and there is no prometheus (apt-get install prometheus)")
+	case err != nil:
+		t.Skip("NOT PROVED ON THE REAL PROGRAM: there is no prometheus (apt-get install prometheus)")
 	}
 	dir, port := t.TempDir(), freePort(t)
 	config := fmt.Sprintf(`
@@ -86,35 +81,26 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	address := "http://127.0.0.1:" + port
-	start(t, address+"/-/ready", nil, program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "tsdb"),
+	start(t, address+"/-/ready", program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "tsdb"),
 		"--web.listen-address=127.0.0.1:"+port, "--log.level=warn")
 	return address
+}
+
+// TestMain has all of the proof require Loki too, where it is required.
+func TestMain(m *testing.M) {
+	if os.Getenv("DASHBOARDS") == "required" && os.Getenv("LOKI") == "" {
+		_ = os.Setenv("LOKI", "required")
+	}
+	os.Exit(m.Run())
 }
 
 // startLoki runs the Loki of hack/loki/go.mod, which hack/loki.sh builds once, and returns its address.
 func startLoki(t *testing.T) string {
 	t.Helper()
-	if os.Getenv("DASHBOARDS") == "off" || os.Getenv("LOKI") == "off" {
-		t.Skip("DASHBOARDS=off or LOKI=off")
+	if os.Getenv("DASHBOARDS") == "off" {
+		t.Skip("DASHBOARDS=off")
 	}
-	mod, err := os.ReadFile("../hack/loki/go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	version := regexp.MustCompile(`github\.com/grafana/loki/v3 (v\S+)`).FindSubmatch(mod)
-	cache, err := os.UserCacheDir()
-	if err != nil || version == nil {
-		t.Fatalf("cache folder: %v, version %q", err, version)
-	}
-	program := filepath.Join(cache, "homeostat", "loki", string(version[1]), "loki")
-	if _, err := os.Stat(program); err != nil {
-		without(t, "LOKI", "there is no Loki at "+program+"; hack/loki.sh builds it")
-	}
-	port := freePort(t)
-	address := "http://127.0.0.1:" + port
-	start(t, address+"/ready", []string{"LOKI_DIR=" + t.TempDir(), "LOKI_HTTP_PORT=" + port, "LOKI_GRPC_PORT=" + freePort(t)},
-		program, "-config.file=../hack/loki/loki.yaml", "-config.expand-env=true")
-	return address
+	return lokitest.Start(t, "..", false)
 }
 
 // get asks an API of Prometheus or Loki and decodes data into out. The error has what the server said.

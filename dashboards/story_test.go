@@ -37,6 +37,9 @@ type story struct {
 	killed incident.Incident // the last one that was opened
 }
 
+// once is the step in which one incident is opened that is the only one of its kind.
+const once = 6
+
 // play begins a story. The records of its journal go to also, which may be nil.
 func play(t *testing.T, also func(journal.Record)) *story {
 	t.Helper()
@@ -153,6 +156,12 @@ func (s *story) heal(now time.Time) {
 		s.telemetry.Incident(before)
 	}
 	s.killed = oom
+	if s.step == once {
+		s.telemetry.Incident(incident.Incident{
+			Namespace: "shop", Name: "web-throttled", Workload: web, Kind: incident.CPUThrottled, State: incident.Open,
+			OpenedAt: now, StartedAt: now.Add(-time.Second), LastSeenAt: now, Reason: string(healing.ReasonOpened),
+		})
+	}
 	left := int32(7)
 	s.telemetry.Healed(control.HealingView{
 		At: now, Incidents: []incident.Incident{leak, oom}, Cluster: &left, Breaker: "half of the workloads fail",

@@ -26,6 +26,9 @@ func Series(title, description, unit string, targets ...Target) Panel {
 	p.FieldConfig.Defaults.Custom = map[string]any{
 		"drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": 1, "fillOpacity": 5, "showPoints": "never", "spanNulls": false,
 	}
+	if unit == "short" || unit == "cpm" {
+		p.FieldConfig.Defaults.Custom["axisSoftMax"] = 1 // an axis for a line at zero otherwise goes to 100
+	}
 	p.Options = map[string]any{
 		"legend":  map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{}},
 		"tooltip": map[string]any{"mode": "multi", "sort": "desc"},
@@ -38,6 +41,18 @@ func Stacked(title, description, unit string, targets ...Target) Panel {
 	p := Series(title, description, unit, targets...)
 	p.FieldConfig.Defaults.Custom["stacking"] = map[string]any{"mode": "normal", "group": "A"}
 	p.FieldConfig.Defaults.Custom["fillOpacity"] = 40
+	return p
+}
+
+// Bars draws a chart as bars, for series that come and go: a stacked area would reach over the gaps.
+func (p Panel) Bars() Panel {
+	p.FieldConfig.Defaults.Custom["drawStyle"] = "bars"
+	return p
+}
+
+// Points draws a chart as points, for values that are there now and then.
+func (p Panel) Points() Panel {
+	p.FieldConfig.Defaults.Custom["drawStyle"], p.FieldConfig.Defaults.Custom["showPoints"], p.FieldConfig.Defaults.Custom["pointSize"] = "points", "always", 6
 	return p
 }
 
@@ -153,6 +168,15 @@ func (p Panel) Dashed(legend, color string) Panel {
 			{ID: "custom.lineStyle", Value: map[string]any{"fill": "dash", "dash": []int{10, 6}}},
 			{ID: "custom.fillOpacity", Value: 0},
 		},
+	})
+	return p
+}
+
+// Unlisted leaves the series of that legend out of the list under the chart.
+func (p Panel) Unlisted(legend string) Panel {
+	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, Override{
+		Matcher:    Matcher{ID: "byRegexp", Options: legend},
+		Properties: []Property{{ID: "custom.hideFrom", Value: map[string]any{"legend": true, "tooltip": false, "viz": false}}},
 	})
 	return p
 }

@@ -3,7 +3,7 @@
 import React from 'react';
 import {createTheme, dateTime, FieldType, getDisplayProcessor, getValueFormat, formattedValueToString, reduceField, renderMarkdown, toDataFrame} from '@grafana/data';
 import {BigValue, TimeSeries} from '@grafana/ui';
-import {end, legend, start} from './queries.js';
+import {end, legend, start, STEP} from './queries.js';
 
 export const theme = createTheme({colors: {mode: 'dark'}});
 const timeRange = {from: dateTime(start * 1000), to: dateTime(end * 1000), raw: {from: 'now-1m', to: 'now'}};
@@ -33,7 +33,8 @@ function frames(panel, answers) {
     out.push(toDataFrame({
       refId: target.refId, name,
       fields: [
-        {name: 'Time', type: FieldType.time, values: s.points.map(([at]) => at * 1000)},
+        // Grafana's data source gives the interval, by which a chart knows where there is a gap.
+        {name: 'Time', type: FieldType.time, config: {interval: STEP * 1000}, values: s.points.map(([at]) => at * 1000)},
         {name: 'Value', type: FieldType.number, labels: s.labels, config: {displayNameFromDS: name}, values: s.points.map(([, v]) => v)},
       ],
     }));
@@ -51,8 +52,12 @@ function Stat({panel, answers, width, height}) {
     value={shown} sparkline={x.values.length > 1 ? {x, y} : undefined} />;
 }
 
+const Nothing = () => <div style={{height: '100%', display: 'grid', placeItems: 'center', opacity: 0.6}}>No data</div>;
+
 function Chart({panel, answers, width, height}) {
-  return <TimeSeries frames={frames(panel, answers)} width={width} height={height} timeRange={timeRange} timeZone="browser"
+  const all = frames(panel, answers);
+  if (!all.length) return <Nothing />; // TimeSeries throws
+  return <TimeSeries frames={all} width={width} height={height} timeRange={timeRange} timeZone="browser"
     legend={panel.options.legend} options={panel.options} />;
 }
 
@@ -63,7 +68,7 @@ function Timeline({panel, answers, width}) {
   return <svg width={width} height={rows.length * 26 + 8} style={{display: 'block'}}>{rows.map((row, i) => <g key={row.name}>
     <text x={190} y={i * 26 + 20} textAnchor="end" fill="#ccccdc" fontSize={12}>{row.name}</text>
     {row.points.filter(([, v]) => meanings[v]).map(([t, v]) =>
-      <rect key={t} x={at(t)} y={i * 26 + 4} width={at(1) - at(0) + 0.6} height={22} fill={color(meanings[v].color)} opacity={0.8} />)}
+      <rect key={t} x={at(t)} y={i * 26 + 4} width={at(STEP) - at(0) + 0.6} height={22} fill={color(meanings[v].color)} opacity={0.8} />)}
   </g>)}</svg>;
 }
 
@@ -87,6 +92,7 @@ function Table({panel, answers}) {
 }
 
 function Logs({lines}) {
+  if (!lines.length) return <Nothing />;
   return <div style={{fontFamily: 'Roboto Mono, monospace', fontSize: 12, lineHeight: '18px', overflow: 'hidden', height: '100%'}}>
     {lines.map(([at, text], i) => <div key={i}><span style={{opacity: 0.6}}>{new Date(at).toLocaleTimeString('en-GB')}</span> {text}</div>)}
   </div>;

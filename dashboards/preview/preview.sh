@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # preview.sh OUT: draws the dashboards with @grafana/ui in Chromium over the servers PROMETHEUS and LOKI, into OUT/NAME.png. Needs 500 MB
-# of npm, which are installed once into the cache folder. `make dashboards-preview` calls it with a story that is told for it.
+# of npm, which are installed once into the cache folder. `make dashboards-preview` calls it with a story that is told for it,
+# `make demo-pictures` with that of the demo; shot.mjs says what the environment may have besides.
 set -euo pipefail
 out=$(realpath "$1")
 cd "$(dirname "$0")"

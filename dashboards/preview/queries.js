@@ -1,11 +1,13 @@
 // Asks Prometheus and Loki what a panel shows, with the variables of a dashboard filled in.
-export const SECONDS = Number(new URLSearchParams(location.search).get('seconds') ?? 90);
+const asked = new URLSearchParams(location.search);
+const SECONDS = Number(asked.get('seconds') ?? 90);
+export const STEP = Number(asked.get('step') ?? 1);
 export const end = Math.floor(Date.now() / 1000);
 export const start = end - SECONDS;
 
 const VARIABLES = {
-  __rate_interval: '10s', __interval: '5s', __range: `${SECONDS}s`,
-  namespace: 'shop', workload: '.*', name: 'web', kind: 'Autoscaler', target: '', job: '.*', instance: '.*',
+  __rate_interval: asked.get('interval') ?? '10s', __interval: '5s', __range: `${SECONDS}s`,
+  namespace: asked.get('namespace') ?? 'shop', workload: '.*', name: 'web', kind: 'Autoscaler', target: '', job: '.*', instance: '.*',
 };
 
 const fill = expr => expr.replace(/\$\{?(\w+)\}?/g, (whole, name) => VARIABLES[name] ?? whole);
@@ -27,7 +29,7 @@ export async function series(target) {
     const found = await get('/prometheus/api/v1/query', {query, time: end});
     return found.map(s => ({labels: s.metric, points: [[s.value[0], +s.value[1]]]}));
   }
-  const found = await get('/prometheus/api/v1/query_range', {query, start, end, step: 1});
+  const found = await get('/prometheus/api/v1/query_range', {query, start, end, step: STEP});
   return found.map(s => ({labels: s.metric, points: s.values.map(([at, value]) => [at, +value])}));
 }
 
