@@ -36,9 +36,19 @@ images: build $(LAB) ## build dist/homeostat.tar and dist/demoapp.tar, without D
 
 ##@ Try
 
+# OBSERVABILITY=1: Prometheus, Alertmanager and Loki beside the lab, with the rules and the log shipper.
+OBSERVABILITY ?= 0
 .PHONY: demo
-demo: build ## the whole story on a real Kubernetes: the cluster of KUBECONFIG, or a lab made for it
-	hack/demo.sh up
+demo: build ## the whole story on a real Kubernetes: the cluster of KUBECONFIG, or a lab made for it; OBSERVABILITY=1 with a monitor beside it
+	OBSERVABILITY=$(OBSERVABILITY) hack/demo.sh up
+
+.PHONY: demo-queries
+demo-queries: ## after `make demo OBSERVABILITY=1`: every query of the dashboards and the rules on its Prometheus and Loki
+	hack/observability.sh queries
+
+.PHONY: demo-pictures
+demo-pictures: ## after `make demo OBSERVABILITY=1`: draw the dashboards over it, into PREVIEW=dist/dashboards (500 MB of npm)
+	hack/observability.sh pictures $(PREVIEW)
 
 .PHONY: demo-down
 demo-down: ## remove what `make demo` left

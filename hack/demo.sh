@@ -2,7 +2,11 @@
 # `make demo` and `make demo-down`: Homeostat and the demo app on a real Kubernetes, and the story on it.
 #   hack/demo.sh up     deploys to the cluster of KUBECONFIG, or to a lab that is made for it, and plays the story
 #   hack/demo.sh down   removes what up made; what was there before stays
-# Exit codes: 0, 1 something failed or did not happen, 2 wrong call, 3 a lab is not possible on this machine.
+#
+#   OBSERVABILITY=1     with up, on a lab: Prometheus, Alertmanager and Loki beside it (hack/observability.sh); where that is
+#                       interrupted, what it has started ends
+# Exit codes: 0, 1 something failed or did not happen, 2 wrong call, 3 a lab, or what OBSERVABILITY=1 needs, is not possible on this
+# machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +16,10 @@ STATE=${XDG_STATE_HOME:-$HOME/.local/state}/homeostat/demo
 MARKER=$STATE/made-${LAB_NAME:-homeostat-lab}
 MADE_BY=homeostat.dev/made-by # annotation of the namespaces that up has made
 ON_LAB=
+STARTED_LAB=
+STARTED_BESIDE=
+OBSERVABILITY=${OBSERVABILITY:-0}
+BESIDE=hack/observability.sh
 
 say() { printf '%s\n' "$*"; }
 
@@ -43,6 +51,7 @@ lab_up() {
   else
     mkdir -p "$STATE"
     : >"$MARKER"
+    STARTED_LAB=yes
     HPA=${HPA:-none} "$LAB" up || code=$?
   fi
   if [ "$code" = 3 ]; then
@@ -124,17 +133,58 @@ deploy() {
   fi
 }
 
+# wanted checks OBSERVABILITY before anything is made.
+wanted() {
+  case $OBSERVABILITY in
+    0) return ;;
+    1) ;;
+    *)
+      say "OBSERVABILITY: \"$OBSERVABILITY\" is not allowed: 0 or 1" >&2
+      exit 2
+      ;;
+  esac
+  if [ -n "${KUBECONFIG:-}" ]; then
+    say "OBSERVABILITY=1 is for the lab only, and KUBECONFIG names another cluster: unset KUBECONFIG, or use that cluster's own stack (deploy/monitoring)." >&2
+    exit 2
+  fi
+  "$BESIDE" check
+}
+
+# interrupted ends what this run has started.
+interrupted() {
+  trap '' INT TERM
+  say ""
+  say "Interrupted."
+  [ -z "$STARTED_BESIDE" ] || "$BESIDE" down
+  if [ -n "$STARTED_LAB" ]; then
+    "$LAB" down
+    rm -f "$MARKER"
+  else
+    say "  make demo-down   removes what is in the cluster"
+  fi
+  exit 130
+}
+
 up() {
   URL=
+  wanted
+  [ "$OBSERVABILITY" = 0 ] || trap interrupted INT TERM
   if [ -z "${KUBECONFIG:-}" ]; then
     lab_up
   fi
   k version >/dev/null || { say "the cluster of KUBECONFIG=$KUBECONFIG does not answer"; exit 1; }
+  local base=deploy/base
+  if [ "$OBSERVABILITY" = 1 ]; then
+    "$BESIDE" runs || STARTED_BESIDE=yes
+    "$BESIDE" up
+    base=hack/demo/observability
+  fi
   images_in
   if there namespace homeostat-system && ! ours homeostat-system; then
     say "Homeostat is installed already: it is used as it is."
+    [ "$OBSERVABILITY" = 0 ] || say "It sends to Loki and Alertmanager only what its own configuration says."
   else
-    deploy homeostat-system homeostat deploy/base
+    deploy homeostat-system homeostat "$base"
   fi
   k wait --for=condition=Established --timeout=60s \
     crd/autoscalers.homeostat.dev crd/healingpolicies.homeostat.dev crd/incidents.homeostat.dev
@@ -143,6 +193,7 @@ up() {
   deploy demo web hack/demo
   rolled_out homeostat-system homeostat
   rolled_out demo web
+  [ "$OBSERVABILITY" = 0 ] || "$BESIDE" scraped
 
   local code=0
   say ""
@@ -153,6 +204,7 @@ up() {
     say "  kubectl is here: $LAB kubectl"
   fi
   say "  make demo-down   removes it all"
+  [ "$OBSERVABILITY" = 0 ] || "$BESIDE" where
   exit "$code"
 }
 
@@ -160,6 +212,7 @@ down() {
   if [ -z "${KUBECONFIG:-}" ]; then
     ON_LAB=yes
     make --no-print-directory $LAB
+    "$BESIDE" down
     if made_lab; then
       "$LAB" down
       rm -f "$MARKER"
