@@ -256,17 +256,21 @@ func (p *pass) unhelpful(t *tracked, r *incident.Remediation) string {
 		r.Outcome == incident.Failed && r.Attempts >= maxFailedAttempts:
 		return r.Message
 	case r.Outcome == incident.Succeeded && p.relapsed(t, r):
-		return "it helped until " + r.FinishedAt.UTC().Format("15:04:05") + " and the same was seen after it"
+		return "it was done at " + r.FinishedAt.UTC().Format("15:04:05") + " and helped, and the same was seen again after it"
 	default:
 		return ""
 	}
 }
 
-// relapsed reports whether the same cause shows again after a remediation of the whole workload, or on a replica whose limit was
-// raised.
+// relapsed reports whether the same cause shows again after a remediation of the whole workload, on a replica whose limit was
+// raised, or in a crash loop that goes on in what took the place of a replica: it was not that replica's, nor its node's.
 func (p *pass) relapsed(t *tracked, r *incident.Remediation) bool {
 	if r.Remedy == incident.RemedyRestart || r.Remedy == incident.RemedyQuarantine {
-		return false // the next replica is another target
+		// Else the next replica is another target.
+		return oneOf(t.inc.Kind, incident.CrashLoop, incident.NodeCrashLoop) && slices.ContainsFunc(t.findings, func(f incident.Finding) bool {
+			one := p.replica(f.ReplicaUID, f.Replica)
+			return f.Active && one != nil && !one.CreatedAt.Before(r.AttemptedAt.Truncate(time.Second))
+		})
 	}
 	return slices.ContainsFunc(t.findings, func(f incident.Finding) bool {
 		if !f.Active && !f.Since.After(r.FinishedAt) {

@@ -33,12 +33,14 @@
 // first that no guard refuses is carried out. A guard that refuses for what the remedy is lets the next rung be asked; one
 // that refuses for what the moment is holds the ladder. A rung is done with when it did not help, cannot be carried out (three
 // failed calls, or one that is not supported or for which the controller lacks the right: Forbidden), or helped and the same cause
-// is seen again after it. Restart and Quarantine are done for one replica after the other. When nothing is left and something was
+// is seen again after it. Restart and Quarantine are done for one replica after the other, but not for
+// one that took the place of another and goes on in the same crash loop. When nothing is left and something was
 // tried, the incident is Abandoned with all that was tried in one message; the same when the budget of the workload ends.
 //
 //	remedy           fits where                                                   verified by
 //	Capture          the replicas offer a profile, and the container runs         never: it mends nothing, and is done once
-//	Restart          the replica fails still                                      it is gone, and its successor is ready
+//	Restart          the replica fails still; what is stuck is a resize that is   it is gone, and its successor is ready
+//	                 infeasible, or a volume that a lost node holds
 //	Quarantine       there are siblings, under a Deployment or a ReplicaSet       as Restart
 //	ResizeMemory     max(×1.2, +100 MiB), at most MaxMemoryPercent of the         nothing is killed for VerifyWithin
 //	                 template's limit; then the other replicas, one at a time
@@ -48,7 +50,8 @@
 //	Rollback         only the newest revision fails, since its rollout, and       its revision is the newest, and healthy
 //	                 an older one was healthy that was not rolled away from
 //	AbortCanary      the other track is healthy; a Service only goes back         it serves nobody, and the other track is
-//	                 where its track has too few ready replicas                   healthy
+//	                 where its track has too few ready replicas, and fewer        healthy
+//	                 than the other
 //
 // The effect has VerifyWithin, counted from when the rollout that the remedy began had ended or passed its deadline, and
 // at the latest from ten minutes after it. A ResizeMemory without PatchTemplate lasts as long as the replica, so the patch of the
@@ -87,7 +90,8 @@
 // MinHealthy asks for ready replicas beside the victim: ceil(MinHealthyPercent of desired) if the victim is ready. If it
 // is not ready, restarting it lowers nothing, so its own place is not held against it and at most desired-1 are asked
 // for: one of two may be restarted, six of ten may not, because a failure of most replicas has a common cause. A
-// workload's only replica is not restarted, unless MinHealthyPercent is 0. A rolling restart takes away a ready one at a time.
+// workload's only replica is not restarted, unless MinHealthyPercent is 0. A rolling restart takes away as many ready ones at a time as the
+// workload's strategy says (maxUnavailable); with Recreate, which takes all, it is not carried out.
 //
 // # Actions
 //

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/homeostat/homeostat/healing/detect"
 	"github.com/homeostat/homeostat/healing/internal/phrase"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
@@ -38,10 +39,27 @@ func (q *proposal) fit() {
 		q.fitRollback()
 	case incident.RemedyAbortCanary:
 		q.fitAbortCanary()
-	case incident.RemedyNone, incident.RemedyRestart:
+	case incident.RemedyRestart:
+		q.fitRestart()
+	case incident.RemedyNone:
 	}
 	if r := q.retry; r != nil && r.Attempts > 0 && q.misfit == "" { // the same remediation goes to the same place
 		q.change.ToReplicas, q.change.ToRevision, q.change.ToMemory = r.Change.ToReplicas, r.Change.ToRevision, r.Change.ToMemory
+	}
+}
+
+// fitRestart wants that a new replica has what this one waits for in vain: a resize that its node can never do, or a volume that a
+// lost node holds. A resize that waits for room is done by itself, and any other volume fails the next replica as well.
+func (q *proposal) fitRestart() {
+	switch q.t.inc.Kind { //nolint:exhaustive // the others are about the replica as it is
+	case incident.ResizeStuck:
+		if c := q.replica.Condition("PodResizePending"); c == nil || c.Status != "True" || c.Reason != "Infeasible" {
+			q.misfit = "the resize is tried again as it is"
+		}
+	case incident.VolumeStuck:
+		if detect.HeldByLostNode(q.in.Workload, q.in.Nodes, q.replica) == "" {
+			q.misfit = "nothing shows that a lost node holds its volume"
+		}
 	}
 }
 
@@ -65,6 +83,8 @@ func (q *proposal) fitRestartWorkload() {
 	switch w := q.in.Workload; {
 	case w.Desired <= 1 && !w.SurgesFirst:
 		q.misfit = "it has one replica, which would be away meanwhile"
+	case w.Desired > 1 && w.RolloutTakes >= w.Desired:
+		q.misfit = fmt.Sprintf("its rollout takes all %d replicas away at once", w.Desired)
 	case w.Paused:
 		q.misfit = "its rollout is paused"
 	}
@@ -82,6 +102,10 @@ func (q *proposal) fitResize() {
 		return
 	}
 	q.change = incident.Change{Container: name, FromMemory: c.MemoryLimit, Template: q.in.Policy.PatchTemplate && !q.ownedElsewhere()}
+	if c.Kind == cluster.ContainerInit && !q.change.Template {
+		q.misfit = "the limit of an init container can be raised in the template alone"
+		return
+	}
 	if done := q.raised(name); done != nil && c.MemoryLimit < done.Change.ToMemory {
 		q.change.ToMemory = done.Change.ToMemory
 		return
@@ -270,7 +294,7 @@ func (q *proposal) onlyNewestFails() bool {
 }
 
 // fitAbortCanary wants a track that fails beside one that is healthy. A canary is there to fail early; a Service goes back only
-// where its present track does not serve as it must.
+// where its present track does not serve as it must, and the other one has more replicas that do.
 func (q *proposal) fitAbortCanary() {
 	w := q.in.Workload
 	t := w.Track
@@ -293,11 +317,22 @@ func (q *proposal) fitAbortCanary() {
 	if ready, need := w.ReadyReplicas(), share(w.Desired, q.in.Policy.MinHealthyPercent); ready >= need {
 		q.misfit = fmt.Sprintf("%d of %d replicas of this track are ready", ready, w.Desired)
 		return
+	} else if t.OtherReady <= ready {
+		q.misfit = fmt.Sprintf("%s of this track %s still, and the other track %s has %d", phrase.Count(int64(ready), "replica"), serves(ready),
+			t.Other.Name, t.OtherReady)
+		return
 	}
 	q.change = incident.Change{
 		Target: cluster.Ref{Kind: cluster.KindService, Namespace: w.Ref.Namespace, Name: t.Service},
 		Key:    t.Key, FromRevision: t.Value, ToRevision: t.OtherValue,
 	}
+}
+
+func serves(n int32) string {
+	if n == 1 {
+		return "serves"
+	}
+	return "serve"
 }
 
 // share returns that percentage of n, rounded up.

@@ -109,9 +109,21 @@ func protected(q *proposal) (string, bool) {
 		return "refused: it belongs to the cluster itself", true
 	case w.Ref.Kind == cluster.KindDaemonSet, w.Ref.Kind == cluster.KindJob:
 		return "refused: a " + w.Ref.Kind + " is never acted on", true
+	case runsToItsEnd(w):
+		return "refused: what belongs to " + w.Ref.Kind + " " + w.Ref.Name + " runs to its end once, as a Job does", true
 	default:
 		return "", false
 	}
+}
+
+// runsToItsEnd reports whether the replicas belong to a kind that Kubernetes itself has not, such as a Workflow or a TaskRun, and none
+// of them is started again when it ends: who made it may not make it again.
+func runsToItsEnd(w *cluster.Workload) bool {
+	switch w.Ref.Kind {
+	case cluster.KindDeployment, cluster.KindStatefulSet, cluster.KindDaemonSet, cluster.KindReplicaSet, cluster.KindJob, cluster.KindPod, cluster.KindService:
+		return false
+	}
+	return len(w.Replicas) > 0 && !slices.ContainsFunc(w.Replicas, func(r cluster.Replica) bool { return r.RestartsAlways })
 }
 
 func notOwned(q *proposal) (string, bool) {
@@ -172,12 +184,28 @@ func lowConfidence(q *proposal) (string, bool) {
 	if !q.remedy.OnReplica() || q.change.Template {
 		need = sureOfWorkload
 	}
-	sure := q.t.inc.Confidence
+	sure := min(q.t.inc.Confidence, q.sureOfMemory())
 	if q.replica != nil && detect.SharedMemory(q.replica, q.victim) { // the memory may have been used up by a person's tool
 		sure = min(sure, q.victim.Confidence)
 	}
 	return fmt.Sprintf("the cause is sure to %d %%, %d %% are needed", sure, need),
 		q.remedy != incident.RemedyCapture && sure < need
+}
+
+// sureOfMemory is how sure it is that memory is or was short, in percent, where the incident is about that and shows it now; else 100. That it
+// began with the newest revision, or follows load, makes the sentence surer and not that.
+func (q *proposal) sureOfMemory() int32 {
+	if q.follows || !oneOf(q.t.inc.Kind, incident.OOMKilled, incident.ProbableOOM, incident.MemoryLeak) {
+		return 100
+	}
+	var sure int32
+	for _, f := range q.t.ownFindings() {
+		sure = max(sure, f.Confidence)
+	}
+	if sure == 0 {
+		return 100 // only what followed from it is seen
+	}
+	return sure
 }
 
 // dependencyDown waits for the root of the incident, and a while after it was mended: what depends on it recovers then.

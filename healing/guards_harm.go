@@ -17,9 +17,17 @@ func (q *proposal) rolls() bool {
 	return q.remedy == incident.RemedyRestartWorkload || q.change.Template
 }
 
+// away is how many replicas the remedy takes away at once.
+func (q *proposal) away() int32 {
+	if q.rolls() {
+		return max(q.in.Workload.RolloutTakes, 1)
+	}
+	return 1
+}
+
 // minHealthy asks for enough ready replicas beside the victim. A victim that is not ready serves nobody, so restarting it
-// lowers nothing: its own place is not held against it. A rolling restart takes away a ready one at a time, or none where the
-// rollout surges first.
+// lowers nothing: its own place is not held against it. A rolling restart takes away as many ready ones at a time as the workload's
+// strategy says, or none where the rollout surges first.
 func minHealthy(q *proposal) (string, bool) {
 	w, percent := q.in.Workload, q.in.Policy.MinHealthyPercent
 	if percent <= 0 || !q.takesAway() && (!q.rolls() || w.SurgesFirst) {
@@ -29,9 +37,12 @@ func minHealthy(q *proposal) (string, bool) {
 		return "refused: it is the workload's only replica", true
 	}
 	others, need := w.ReadyReplicas(), share(w.Desired, percent)
-	if q.rolls() || q.replica != nil && q.replica.Ready {
+	switch {
+	case q.rolls():
+		others = max(min(others-1, w.Desired-q.away()), 0)
+	case q.replica != nil && q.replica.Ready:
 		others--
-	} else {
+	default:
 		need = min(need, w.Desired-1)
 	}
 	return fmt.Sprintf("refused: %d other replicas of %d are ready, %d must be (%d %%)", others, w.Desired, need, percent),
@@ -51,11 +62,15 @@ func wouldBreakPDB(q *proposal) (string, bool) {
 	}
 	for i := range budgets {
 		b := &budgets[i]
-		if b.Allowed > 0 {
+		if b.Allowed >= q.away() {
 			continue
 		}
 		if q.takesAway() && q.replica != nil && !q.replica.Ready && b.Desired > 0 && b.Healthy >= b.Desired {
 			continue
+		}
+		if b.Allowed > 0 {
+			return fmt.Sprintf("refused: PodDisruptionBudget %s allows %s, and a rollout takes %d replicas away at once", b.Name,
+				phrase.Count(int64(b.Allowed), "disruption"), q.away()), true
 		}
 		return fmt.Sprintf("refused: PodDisruptionBudget %s allows no disruption, %d of its replicas are healthy and %d must be", b.Name,
 			b.Healthy, b.Desired), true

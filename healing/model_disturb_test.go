@@ -139,7 +139,7 @@ func (h *history) disturbReplica(r *cluster.Replica, c *cluster.Container) {
 	switch h.rnd.IntN(12) {
 	case 0, 1, 2:
 		for range 1 + h.rnd.IntN(3) { // some die more than once between two looks
-			h.die(r, c, pick[int32](h, 0, 1, 2, 127, 137, 137, 137, 143), pick(h, "Error", "OOMKilled", "OOMKilled", "OOMKilled", "Completed", "ContainerStatusUnknown"))
+			h.die(r, c, pick[int32](h, 0, 1, 127, 137, 137, 137, 137, 137, 137, 137, 137, 143), pick(h, "Error", "OOMKilled", "OOMKilled", "OOMKilled", "Completed", "ContainerStatusUnknown"))
 			h.now = h.now.Add(time.Duration(h.rnd.IntN(3)) * time.Second)
 		}
 	case 3:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/healing/internal/phrase"
+	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
 )
 
@@ -34,7 +35,7 @@ func (p *pass) observe(t *tracked) {
 	if t.inc.State == incident.Open && awaiting(&t.inc) != nil {
 		t.inc.State, t.dirty = incident.Verifying, true
 	}
-	if t.inc.State == incident.Verifying {
+	if t.inc.State == incident.Verifying && p.in.Workload != nil { // of one that is gone nothing can be judged
 		p.verify(t, healthy)
 	}
 	if healthy && p.mayResolve(t) {
@@ -148,6 +149,14 @@ func (p *pass) resolve(t *tracked) {
 		message = "resolved: it was told, and the workload does not depend on it"
 	case t.inc.Kind.Forecast():
 		message = "resolved: it has not held for " + calm
+	case t.inc.Kind == incident.JobFailed && p.jobFailed():
+		message = "resolved: it was told; the job has failed for good, and stays so until it is run again or deleted"
+	case p.in.Workload.Ref.Kind == cluster.KindJob: // it is never ready, so nothing says that it got well
+		message = "resolved: not seen again for " + calm
+	case r != nil && r.Outcome == incident.Failed && r.Reason == string(ReasonNotHelped):
+		late := words(leading(&t.inc, r)).noun + " had not shown its effect in time"
+		t.inc.Note(p.now, string(ReasonRecovered), "the workload got healthy, though "+late)
+		message = "resolved: healthy for " + calm + ", though " + late
 	default:
 		t.inc.Note(p.now, string(ReasonRecovered), "the workload got healthy without an action")
 		message = "resolved: healthy for " + calm + " without an action"
@@ -157,6 +166,12 @@ func (p *pass) resolve(t *tracked) {
 	}
 	t.step(p.now, ReasonResolved, message)
 	t.announce(ReasonResolved)
+}
+
+// jobFailed reports whether the job is still one that has failed for good.
+func (p *pass) jobFailed() bool {
+	c := p.in.Workload.Condition("Failed")
+	return c != nil && c.Status == "True"
 }
 
 // lastRemediation returns the newest remediation that is not a dry run, nil if there is none.

@@ -124,6 +124,22 @@ func TestWorkloadGone(t *testing.T) {
 	}
 }
 
+// TestWorkloadGoneWhileARemedyIsWatched verifies that an incident of a workload that is gone ends, whatever was done for it.
+func TestWorkloadGoneWhileARemedyIsWatched(t *testing.T) {
+	for _, remedy := range incident.Remedies()[1:] {
+		w := webWorld(2)
+		in := w.input(&leader{name: "a", view: []incident.Incident{{
+			Name: "x", Version: "1", Workload: w.workload.Ref, Kind: incident.OOMKilled, State: incident.Verifying, OpenedAt: w.now, StartedAt: w.now,
+			Remediations: []incident.Remediation{{ID: "a-1", Remedy: remedy, Outcome: incident.Done, Attempts: 1, IntendedAt: w.now, FinishedAt: w.now}},
+		}}})
+		in.Workload = nil
+		p := Reconcile(in, w.now.Add(time.Hour))
+		if len(p.Save) != 1 || p.Save[0].Incident.State != incident.Resolved || p.Save[0].Incident.Remediations[0].Reason != string(ReasonWorkloadGone) {
+			t.Errorf("%s: plan for a workload that is gone: %+v", remedy, p)
+		}
+	}
+}
+
 // TestCaptureAsksForTheRightLife verifies which log is asked for in each state that a death is seen in.
 func TestCaptureAsksForTheRightLife(t *testing.T) {
 	for _, tt := range []struct {
@@ -202,6 +218,44 @@ func TestMinHealthy(t *testing.T) {
 			}
 			if message, refused := minHealthy(q); refused != tt.refused {
 				t.Errorf("refused %t, want %t: %s", refused, tt.refused, message)
+			}
+		})
+	}
+}
+
+// TestMinHealthyOfARollout verifies that what a rollout takes away at once is held against the replicas that must stay.
+func TestMinHealthyOfARollout(t *testing.T) {
+	for _, tt := range []struct {
+		desired, takes, allowed int32
+		surge                   bool
+		refuses                 Reason
+		misfit                  bool
+	}{
+		{desired: 10, takes: 1, allowed: 1},
+		{desired: 10, takes: 4, allowed: 4},
+		{desired: 10, takes: 5, allowed: 5, refuses: ReasonMinHealthy},
+		{desired: 10, takes: 4, allowed: 1, refuses: ReasonBlockedByBudget},
+		{desired: 3, takes: 3, allowed: 3, refuses: ReasonMinHealthy, misfit: true}, // the strategy Recreate
+		{desired: 3, surge: true, allowed: 0},
+		{desired: 3, allowed: 1},
+	} {
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			w := webWorld(int(tt.desired))
+			w.workload.RolloutTakes, w.workload.SurgesFirst = tt.takes, tt.surge
+			w.workload.Budgets = []cluster.DisruptionBudget{{Name: "web", Allowed: tt.allowed, Healthy: tt.desired, Desired: tt.desired - tt.allowed}}
+			in := w.input(&leader{name: "a"})
+			q := &proposal{pass: &pass{in: &in, now: w.now}, t: &tracked{}, remedy: incident.RemedyRestartWorkload}
+			if q.fit(); (q.misfit != "") != tt.misfit {
+				t.Errorf("misfit %q, want one: %t", q.misfit, tt.misfit)
+			}
+			var got Reason
+			if _, refused := minHealthy(q); refused {
+				got = ReasonMinHealthy
+			} else if _, refused := wouldBreakPDB(q); refused {
+				got = ReasonBlockedByBudget
+			}
+			if got != tt.refuses {
+				t.Errorf("refused for %q, want %q", got, tt.refuses)
 			}
 		})
 	}

@@ -52,6 +52,9 @@ func (p *pass) refuse(q *proposal, reason Reason, message string) {
 		string(ReasonRemediationStart), string(ReasonFailed), string(ReasonSucceeded), string(ReasonReclassified), string(ReasonNextRung),
 	}
 	if t.inc.Noted(string(reason), progress...) {
+		if t.inc.Reason != string(reason) && !quiet(reason) { // another guard refused meanwhile; that this one does so again is said, and is no news
+			t.say(reason, message)
+		}
 		return
 	}
 	t.step(p.now, reason, message)

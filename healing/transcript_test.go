@@ -66,11 +66,12 @@ func (s *story) run(command string, words []string) {
 			return
 		}
 		s.nodes[words[0]] = cluster.Node{Name: words[0], Ready: o["ready"], Since: s.now, Message: o["message"]}
-	case "replica": // replica web-1 node=n1 age=1h revision=r1
+	case "replica": // replica web-1 node=n1 age=1h revision=r1 always=true
 		r := s.add(words[0], or(o["node"], "n1"), s.duration(or(o["age"], "1h")))
 		if rev := o["revision"]; rev != "" {
 			r.Revision = rev
 		}
+		r.RestartsAlways = o["always"] == "true"
 		if o["pending"] == "true" {
 			r.Node, r.Phase, r.Ready, r.StartedAt, r.ReadySince = "", cluster.PhasePending, false, time.Time{}, time.Time{}
 			s.wait(r, &r.Containers[0], "ContainerCreating", "")

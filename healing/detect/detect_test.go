@@ -90,6 +90,7 @@ type row struct {
 	name    string
 	replica cluster.Replica
 	memory  []metrics.Point
+	trend   []metrics.TrendPoint
 	nodes   map[string]cluster.Node
 	// want is "Kind", "Kind active", or empty for no finding; says are parts of the message.
 	want []string
@@ -105,6 +106,7 @@ func check(t *testing.T, rows []row) {
 			l := &Look{
 				Workload: &cluster.Workload{Replicas: []cluster.Replica{tt.replica}}, Nodes: tt.nodes,
 				Memory:        func(string, string) []metrics.Point { return tt.memory },
+				Trend:         func(string, string) []metrics.TrendPoint { return tt.trend },
 				NotReadyAfter: 3 * time.Minute, PendingAfter: 30 * time.Second, Now: now,
 			}
 			found := Findings(l)

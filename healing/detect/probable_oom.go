@@ -2,10 +2,12 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/homeostat/homeostat/healing/internal/phrase"
 	"github.com/homeostat/homeostat/internal/cluster"
+	"github.com/homeostat/homeostat/metrics"
 )
 
 // probableOOM knows a SIGKILL that nobody else sent: the runtime loses the kernel's OOM event now and then and gives another
@@ -32,6 +34,12 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 	c, points := s.container, s.points()
 	used, known := memoryBefore(points, d.Termination)
 	expected, perSecond, grew := memoryAtDeath(points, d.Termination)
+	if known && !sampledNear(points, d.Termination) {
+		known = false
+	}
+	if cache := s.cacheBefore(d); cache > 0 { // the kernel takes that back before it kills
+		used, expected = used-cache, expected-float64(cache)
+	}
 	life, timed := lifeOf(d.Termination)
 	switch {
 	case c.OOMEventsKnown && c.OOMEvents > 0 && !d.FinishedAt.IsZero() && c.LastOOMEvent.Sub(d.FinishedAt).Abs() <= near:
@@ -62,6 +70,34 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 		return explanation{}, false
 	}
 	return e, true
+}
+
+// sampledNear reports whether the last sample of the life is so near to its end that it says something about it.
+func sampledNear(points []metrics.Point, t *cluster.Termination) bool {
+	for _, p := range slices.Backward(points) {
+		if !p.At.After(t.FinishedAt) && p.MemoryBytes >= 0 {
+			return t.FinishedAt.Sub(p.At) <= 2*near
+		}
+	}
+	return false
+}
+
+// cacheBefore returns how much of the last working set of the life was no resident memory, 0 where that is not known. The working set
+// has the active part of the cache of files in it.
+func (s *subject) cacheBefore(d *death) int64 {
+	if s.Trend == nil || !lived(d.Termination) {
+		return 0
+	}
+	for _, p := range slices.Backward(s.Trend(s.replica.Name, s.container.Name)) {
+		switch {
+		case p.At.After(d.FinishedAt) || p.ResidentBytes < 0 || p.MemoryBytes < 0:
+		case p.At.Before(d.StartedAt) || d.FinishedAt.Sub(p.At) > 2*near:
+			return 0
+		default:
+			return max(p.MemoryBytes-p.ResidentBytes, 0)
+		}
+	}
+	return 0
 }
 
 // oomElsewhere reports whether another death of this container, in this replica or in another one, is known to be an OOM kill. A

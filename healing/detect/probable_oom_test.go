@@ -13,6 +13,19 @@ func TestProbableOOM(t *testing.T) {
 	high := memory(100*mib, 126*mib)
 	check(t, []row{
 		{name: "memory at the limit", replica: pod(terminated(dead(137, "Error"))), memory: high, want: []string{"ProbableOOM active"}, confidence: 75},
+		{
+			name: "memory at the limit, most of it a cache of files", replica: pod(terminated(dead(137, "Error"))), memory: high,
+			trend: []metrics.TrendPoint{{At: ago(20 * time.Second), ResidentBytes: 40 * mib, MemoryBytes: 125 * mib, CPUMilli: 10}},
+		},
+		{
+			name: "memory at the limit, all of it resident", replica: pod(terminated(dead(137, "Error"))), memory: high, want: []string{"ProbableOOM active"},
+			trend: []metrics.TrendPoint{{At: ago(20 * time.Second), ResidentBytes: 99 * mib, MemoryBytes: 100 * mib, CPUMilli: 10}}, confidence: 75,
+		},
+		{
+			name:    "memory at the limit long before",
+			replica: pod(terminated(&cluster.Termination{ContainerID: "c1", ExitCode: 137, Reason: "Error", StartedAt: ago(time.Hour), FinishedAt: ago(2 * time.Second)})),
+			memory:  []metrics.Point{{At: ago(8 * time.Minute), CPUMilli: metrics.NotKnown, MemoryBytes: 126 * mib}},
+		},
 		{name: "memory low", replica: pod(terminated(dead(137, "Error"))), memory: memory(30 * mib)},
 		{name: "no samples of a long life", replica: pod(terminated(dead(137, "Error")))},
 		{name: "too short for a sample", replica: pod(terminated(short))},

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -193,6 +194,31 @@ func (s *subject) located(pods string) string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// HeldByLostNode names the node that holds a volume for which the replica waits, as far as its events tell, and that is not ready or
+// does not exist any more; empty for none.
+func HeldByLostNode(w *cluster.Workload, nodes map[string]cluster.Node, r *cluster.Replica) string {
+	lost := func(name string) bool {
+		n, exists := nodes[name]
+		return name != "" && name != r.Node && len(nodes) > 0 && (!exists || n.Ready != "True")
+	}
+	for i := range r.Events {
+		ev := &r.Events[i]
+		if step, failed := stepOf(ev.Reason); !failed || step > stepMount {
+			continue
+		}
+		if node := attachedTo(ev.Message); lost(node) {
+			return node
+		}
+		users := strings.Split(volumeUsers(ev.Message), ", ")
+		for j := range w.Replicas {
+			if o := &w.Replicas[j]; o.UID != r.UID && slices.Contains(users, o.Name) && lost(o.Node) {
+				return o.Node
+			}
+		}
+	}
+	return ""
 }
 
 // volumeUsers reads the names out of "Volume is already used by pod(s) db-0, db-1 and 2 pod(s) in different namespaces".

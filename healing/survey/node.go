@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -121,6 +122,7 @@ func (l *look) openNode(n *cluster.Node, members []incident.Member) incident.Inc
 	for _, m := range members {
 		in.Join(m)
 	}
+	countMembers(&in, len(members))
 	condition := fmt.Sprintf("its condition Ready is %s (%s)", n.Ready, orNone(n.Reason))
 	cause := fmt.Sprintf("node %s is not ready: %s; %s there", n.Name, orNone(n.Message), workloads(len(members)))
 	pro, against := []string{condition}, []string(nil)
@@ -142,6 +144,16 @@ func (l *look) openNode(n *cluster.Node, members []incident.Member) incident.Inc
 	return in
 }
 
+// countMembers keeps the highest number of members that were seen at once: only the first incident.MaxMembers are named. True if that
+// changed anything.
+func countMembers(in *incident.Incident, n int) bool {
+	if int(in.MemberCount) >= n {
+		return false
+	}
+	in.MemberCount = int32(n) //nolint:gosec // workloads are no billions
+	return true
+}
+
 // keepNode brings the incident of a node that is still down up to date.
 func (l *look) keepNode(stored *incident.Incident, n *cluster.Node, members []incident.Member) {
 	in := stored.Clone()
@@ -155,6 +167,7 @@ func (l *look) keepNode(stored *incident.Incident, n *cluster.Node, members []in
 			displaced++
 		}
 	}
+	changed = countMembers(&in, len(members)) || changed
 	if joined := int(in.MemberCount) - before; joined > 0 {
 		in.Note(l.now, string(healing.ReasonMemberJoined), workloads(joined)+" more")
 	}
@@ -247,8 +260,8 @@ func (l *look) sharedNodes() map[string]map[string]string {
 // keepShared opens or updates the incident of a node that several workloads' incidents point at, and returns its name.
 func (l *look) keepShared(stored *incident.Incident, node string, k incident.Kind, list []*incident.Incident) string {
 	in := incident.Incident{
-		Namespace: l.Home, Name: healing.IncidentName(nodeRef(node), k, node+"/"+list[0].OpenedAt.UTC().String()), Workload: nodeRef(node),
-		Kind: k, State: incident.Open, OpenedAt: l.now, StartedAt: list[0].StartedAt, LastSeenAt: l.now,
+		Namespace: l.Home, Name: l.sharedName(node, k, list[0].OpenedAt), Workload: nodeRef(node), Kind: k, State: incident.Open,
+		OpenedAt: l.now, StartedAt: list[0].StartedAt, LastSeenAt: l.now,
 	}
 	if stored != nil {
 		in = stored.Clone()
@@ -275,6 +288,21 @@ func (l *look) keepShared(stored *incident.Incident, node string, k incident.Kin
 		l.put(in, "")
 	}
 	return fullName(&in)
+}
+
+// sharedName returns a name that no stored incident has: the same workloads' incidents may point at the node again after that of the
+// node was resolved.
+func (l *look) sharedName(node string, k incident.Kind, began time.Time) string {
+	for n := 0; ; n++ {
+		seed := node + "/" + began.UTC().String()
+		if n > 0 {
+			seed += "/" + strconv.Itoa(n)
+		}
+		name := healing.IncidentName(nodeRef(node), k, seed)
+		if !slices.ContainsFunc(l.Incidents, func(in incident.Incident) bool { return in.Namespace == l.Home && in.Name == name }) {
+			return name
+		}
+	}
 }
 
 // onlyNode returns the node that all subjects of the incident are on, empty where there are several or none.

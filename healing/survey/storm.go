@@ -165,6 +165,7 @@ func (l *look) openStorm(cause string) incident.Incident {
 			in.Join(incident.Member{Workload: w.Ref, Incident: fullName(one), Kind: one.Kind, Since: one.StartedAt})
 		}
 	}
+	countMembers(&in, len(failing))
 	in.Explain(cause, 90, []string{cause}, nil)
 	in.Note(l.now, string(healing.ReasonOpened), cause)
 	in.Note(l.now, string(healing.ReasonBreakerOpen), "the breaker is open: nothing is done anywhere until it is over")
@@ -186,6 +187,7 @@ func (l *look) keepStorm(stored *incident.Incident, cause string) {
 			changed = true
 		}
 	}
+	changed = countMembers(&in, len(failing)) || changed
 	if l.now.Sub(in.LastSeenAt) >= seenEvery {
 		in.LastSeenAt, changed = l.now, true
 	}

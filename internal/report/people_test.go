@@ -117,6 +117,25 @@ func TestWhy(t *testing.T) {
 		{"the status alone", Why{Exists: true, Pod: pod}, "container app of web-1 was restarted 2 times; the last life ended with exit code 137, reason OOMKilled"},
 		{"what is found now comes first", Why{Exists: true, Pod: pod, Findings: []incident.Finding{{Message: "found now"}}, Incidents: []incident.Incident{killed}}, "found now"},
 		{"it never restarted", Why{Exists: true, Pod: &cluster.Replica{Containers: []cluster.Container{{Name: "app"}}}}, "pod web-1 has not restarted: it runs since it was created"},
+		{
+			"it did not start yet",
+			Why{Exists: true, Pod: &cluster.Replica{Phase: cluster.PhasePending, Containers: []cluster.Container{{Name: "app", State: cluster.StateWaiting, WaitingReason: "ContainerCreating"}}}},
+			"pod web-1 has not started yet: container app waits (ContainerCreating)",
+		},
+		{"no node has it yet", Why{Exists: true, Pod: &cluster.Replica{Phase: cluster.PhasePending}}, "pod web-1 has not started yet"},
+		{"it ended and is not restarted", Why{Exists: true, Pod: &cluster.Replica{Phase: cluster.PhaseFailed, Containers: []cluster.Container{
+			{Name: "app", State: cluster.StateTerminated, Terminated: &cluster.Termination{ExitCode: 3, Reason: "Error", FinishedAt: now}},
+		}}}, "pod web-1 has ended (Failed) and is not started again: container app ended with exit code 3, reason Error"},
+		{
+			"it was refused by its node",
+			Why{Exists: true, Pod: &cluster.Replica{Phase: cluster.PhaseFailed, Reason: "NodeAffinity", Message: "Predicate NodeAffinity failed"}},
+			"pod web-1 has ended (Failed) and is not started again: NodeAffinity: Predicate NodeAffinity failed",
+		},
+		{
+			"the status forgot how it ended",
+			Why{Exists: true, Pod: &cluster.Replica{Phase: cluster.PhaseRunning, Containers: []cluster.Container{{Name: "app", State: cluster.StateRunning, Restarts: 3}}}},
+			"container app of web-1 was restarted 3 times; how its last life ended is not known any more",
+		},
 		{"we did it", Why{Incidents: []incident.Incident{evicted}}, "Homeostat evicted pod web-1 for incident web-oomkilled-1a2b: container app of web-1 was killed at its memory limit of 128Mi"},
 		{"we tried and were refused", Why{Exists: true, Pod: pod, Incidents: []incident.Incident{blocked}}, "container app of web-1 was restarted 2 times; the last life ended with exit code 137, reason OOMKilled"},
 		{"our call failed", Why{Incidents: []incident.Incident{failed}}, "pod web-1 is gone; the last that is known of it: container app of web-1 was killed at its memory limit of 128Mi"},

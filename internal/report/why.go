@@ -64,7 +64,50 @@ func (y *Why) Answer() string {
 		return fmt.Sprintf("container %s of %s was restarted %s; the last life ended with exit code %d, reason %s", c.Name, name,
 			times(c.Restarts), d.ExitCode, orUnknown(d.Reason))
 	}
+	return y.asItIs()
+}
+
+// asItIs is the answer where no death is known: it never ran, has ended for good, or runs.
+func (y *Why) asItIs() string {
+	name := y.Replica.Name
+	for i := range y.Pod.Containers {
+		if c := &y.Pod.Containers[i]; c.Restarts > 0 && c.LatestDeath() == nil {
+			return fmt.Sprintf("container %s of %s was restarted %s; how its last life ended is not known any more", c.Name, name, times(c.Restarts))
+		}
+	}
+	switch y.Pod.Phase {
+	case cluster.PhasePending:
+		for i := range y.Pod.Containers {
+			if c := &y.Pod.Containers[i]; c.WaitingReason != "" {
+				return fmt.Sprintf("pod %s has not started yet: container %s waits (%s)", name, c.Name, c.WaitingReason)
+			}
+		}
+		return fmt.Sprintf("pod %s has not started yet", name)
+	case cluster.PhaseSucceeded, cluster.PhaseFailed:
+		return fmt.Sprintf("pod %s has ended (%s) and is not started again%s", name, y.Pod.Phase, y.ending())
+	case cluster.PhaseRunning, cluster.PhaseUnknown:
+	}
 	return fmt.Sprintf("pod %s has not restarted: it runs since it was created", name)
+}
+
+// ending words how a replica that is not started again ended, as far as its status tells.
+func (y *Why) ending() string {
+	var last *cluster.Container
+	for i := range y.Pod.Containers {
+		c := &y.Pod.Containers[i]
+		if t := c.Terminated; t != nil && (last == nil || t.ExitCode != 0 && t.FinishedAt.After(last.Terminated.FinishedAt)) {
+			last = c
+		}
+	}
+	switch {
+	case y.Pod.Reason != "" && y.Pod.Message != "":
+		return ": " + y.Pod.Reason + ": " + y.Pod.Message
+	case y.Pod.Reason != "":
+		return ": " + y.Pod.Reason
+	case last != nil:
+		return fmt.Sprintf(": container %s ended with exit code %d, reason %s", last.Name, last.Terminated.ExitCode, orUnknown(last.Terminated.Reason))
+	}
+	return ""
 }
 
 // removed says who took the replica away, empty where nobody is known to.

@@ -149,3 +149,23 @@ func TestANewIncidentIsAmongAllAtOnce(t *testing.T) {
 		t.Errorf("all incidents are %+v", got)
 	}
 }
+
+// TestAChargeThatLeftThePeriodIsChargedAgain verifies that the same remediation, tried again after its charge ran out, is held against
+// the actions of now.
+func TestAChargeThatLeftThePeriodIsChargedAgain(t *testing.T) {
+	b := healing.ClusterBudget{Actions: 1, Period: time.Hour}
+	began := time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+	spent, changed, err := write.Spend(nil, b, "restart-1", began)
+	if err != nil || !changed {
+		t.Fatalf("changed %t, error %v", changed, err)
+	}
+	if spent, changed, err = write.Spend(spent, b, "restart-1", began.Add(time.Minute)); err != nil || changed {
+		t.Fatalf("the same remediation within the hour: changed %t, error %v", changed, err)
+	}
+	if spent, changed, err = write.Spend(spent, b, "restart-1", began.Add(2*time.Hour)); err != nil || !changed {
+		t.Fatalf("the same remediation two hours later: changed %t, error %v", changed, err)
+	}
+	if _, _, err = write.Spend(spent, b, "restart-2", began.Add(2*time.Hour)); !errors.Is(err, control.ErrBudget) {
+		t.Errorf("a second action within the hour of a budget of one: error %v, want %v", err, control.ErrBudget)
+	}
+}

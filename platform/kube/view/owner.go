@@ -67,7 +67,8 @@ func (r *Records) deployment(d *appsv1.Deployment) *Owner {
 	out.Desired, out.Existing = orOne(d.Spec.Replicas), d.Status.Replicas
 	head := r.head(out, d)
 	head.Paused, head.CanaryOf, head.Guarded = d.Spec.Paused, r.intern(d.Annotations[CanaryAnnotation]), guarded(d)
-	head.SurgesFirst = surgesFirst(d)
+	head.RolloutTakes = rolloutTakes(d)
+	head.SurgesFirst = head.RolloutTakes == 0
 	for i := range d.Status.Conditions {
 		c := &d.Status.Conditions[i]
 		head.Conditions = append(head.Conditions, r.condition(string(c.Type), string(c.Status), c.Reason, c.Message, c.LastTransitionTime))
@@ -103,27 +104,32 @@ func guarded(d *appsv1.Deployment) bool {
 	return err == nil && most < desired
 }
 
-// surgesFirst reports whether a rollout of the Deployment takes no replica away before another one is available: maxUnavailable,
-// rounded down as the deployment controller does, is 0, and so is not the surge. Defaults are 25 % each.
-func surgesFirst(d *appsv1.Deployment) bool {
+// rolloutTakes returns how many replicas a rollout of the Deployment may take away before others are available: maxUnavailable,
+// rounded down as the deployment controller does, or all at once with the strategy Recreate. It is 0 where a new one comes first.
+// Defaults are 25 % each; what cannot be read takes all away.
+func rolloutTakes(d *appsv1.Deployment) int32 {
+	desired := orOne(d.Spec.Replicas)
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
-		return false
+		return desired
 	}
-	unavailable := intstr.FromString("25%")
-	if u := d.Spec.Strategy.RollingUpdate; u != nil && u.MaxUnavailable != nil {
-		unavailable = *u.MaxUnavailable
+	unavailable, surge := intstr.FromString("25%"), intstr.FromString("25%")
+	if u := d.Spec.Strategy.RollingUpdate; u != nil {
+		if u.MaxUnavailable != nil {
+			unavailable = *u.MaxUnavailable
+		}
+		if u.MaxSurge != nil {
+			surge = *u.MaxSurge
+		}
 	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(&unavailable, int(orOne(d.Spec.Replicas)), false)
-	if err != nil || n > 0 {
-		return false
+	n, err := intstr.GetScaledValueFromIntOrPercent(&unavailable, int(desired), false)
+	more, surgeErr := intstr.GetScaledValueFromIntOrPercent(&surge, int(desired), true)
+	switch {
+	case err != nil || surgeErr != nil:
+		return desired
+	case n <= 0 && more <= 0: // the controller takes one away (ResolveFenceposts)
+		return min(desired, 1)
 	}
-	// With both at 0 the controller takes one away (ResolveFenceposts).
-	surge := intstr.FromString("25%")
-	if u := d.Spec.Strategy.RollingUpdate; u != nil && u.MaxSurge != nil {
-		surge = *u.MaxSurge
-	}
-	n, err = intstr.GetScaledValueFromIntOrPercent(&surge, int(orOne(d.Spec.Replicas)), true)
-	return err == nil && n > 0
+	return min(desired, int32(max(n, 0))) //nolint:gosec // it comes from an int32
 }
 
 func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {

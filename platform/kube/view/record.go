@@ -138,6 +138,8 @@ type Head struct {
 	Conditions []cluster.Condition
 	// Paused is true while a Deployment's rollout is paused; SurgesFirst where it takes no replica away before another is there.
 	Paused, SurgesFirst bool
+	// RolloutTakes is how many replicas a rollout takes away at once, at most.
+	RolloutTakes int32
 	// Writers are those that, by the marks that they leave, write its spec too.
 	Writers []cluster.Owner
 	// CanaryOf names the Deployment that this one is the canary of.

@@ -325,30 +325,32 @@ func TestNodes(t *testing.T) {
 }
 
 // As the deployment controller resolves them: maxUnavailable is rounded down, maxSurge up, and both at zero take one away.
-func TestSurgesFirst(t *testing.T) {
+func TestWhatARolloutTakesAway(t *testing.T) {
 	number, share := func(n int32) *intstr.IntOrString { v := intstr.FromInt32(n); return &v }, func(s string) *intstr.IntOrString { v := intstr.FromString(s); return &v }
 	for _, tt := range []struct {
 		name               string
 		replicas           int32
 		kind               appsv1.DeploymentStrategyType
 		unavailable, surge *intstr.IntOrString
-		want               bool
+		want               int32
 	}{
-		{"the defaults with one", 1, "", nil, nil, true},
-		{"the defaults with three", 3, "", nil, nil, true},
-		{"the defaults with four take one away", 4, "", nil, nil, false},
-		{"recreate", 1, appsv1.RecreateDeploymentStrategyType, nil, nil, false},
-		{"a surge of one alone", 8, appsv1.RollingUpdateDeploymentStrategyType, number(0), number(1), true},
-		{"no surge", 8, appsv1.RollingUpdateDeploymentStrategyType, number(1), number(0), false},
-		{"both at zero", 2, appsv1.RollingUpdateDeploymentStrategyType, share("10%"), number(0), false},
-		{"unreadable", 2, appsv1.RollingUpdateDeploymentStrategyType, share("some"), nil, false},
+		{"the defaults with one", 1, "", nil, nil, 0},
+		{"the defaults with three", 3, "", nil, nil, 0},
+		{"the defaults with four take one away", 4, "", nil, nil, 1},
+		{"recreate", 1, appsv1.RecreateDeploymentStrategyType, nil, nil, 1},
+		{"recreate takes all", 6, appsv1.RecreateDeploymentStrategyType, nil, nil, 6},
+		{"half at once", 9, appsv1.RollingUpdateDeploymentStrategyType, share("50%"), number(1), 4},
+		{"a surge of one alone", 8, appsv1.RollingUpdateDeploymentStrategyType, number(0), number(1), 0},
+		{"no surge", 8, appsv1.RollingUpdateDeploymentStrategyType, number(1), number(0), 1},
+		{"both at zero", 2, appsv1.RollingUpdateDeploymentStrategyType, share("10%"), number(0), 1},
+		{"unreadable", 2, appsv1.RollingUpdateDeploymentStrategyType, share("some"), nil, 2},
 	} {
 		d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: &tt.replicas, Strategy: appsv1.DeploymentStrategy{Type: tt.kind}}}
 		if tt.unavailable != nil || tt.surge != nil {
 			d.Spec.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxUnavailable: tt.unavailable, MaxSurge: tt.surge}
 		}
-		if got := NewRecords().deployment(d).Head.SurgesFirst; got != tt.want {
-			t.Errorf("%s: surges first is %v, want %v", tt.name, got, tt.want)
+		if got := NewRecords().deployment(d).Head; got.RolloutTakes != tt.want || got.SurgesFirst != (tt.want == 0) {
+			t.Errorf("%s: a rollout takes %d away, surges first is %v; want %d", tt.name, got.RolloutTakes, got.SurgesFirst, tt.want)
 		}
 	}
 }

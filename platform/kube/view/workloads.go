@@ -264,7 +264,7 @@ func (b *building) describe() {
 		setProfile(w, b.top.Profile)
 		if head := b.top.Head; head != nil {
 			w.Conditions, w.Paused, w.Owners = head.Conditions, head.Paused, head.Writers
-			w.SurgesFirst = head.SurgesFirst
+			w.SurgesFirst, w.RolloutTakes = head.SurgesFirst, head.RolloutTakes
 		}
 		return
 	}

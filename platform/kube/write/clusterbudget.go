@@ -61,13 +61,13 @@ func (w *Writer) ChargeCluster(ctx context.Context, namespace string, b healing.
 	return nil, fmt.Errorf("charge budget of the cluster: %w", control.ErrConflict)
 }
 
-// Spend returns the list with one more action, without those that have left the period; changed is false where the remediation is
-// in it already. The list that is given is not changed.
+// Spend returns the list with one more action, without those that have left the period; changed is false where the remediation was
+// charged within the period already. The list that is given is not changed.
 func Spend(spent []Spending, b healing.ClusterBudget, id string, now time.Time) (list []Spending, changed bool, err error) {
-	if slices.ContainsFunc(spent, func(s Spending) bool { return s.ID == id }) {
+	list = slices.DeleteFunc(slices.Clone(spent), func(s Spending) bool { return now.Sub(s.At) >= b.Period })
+	if slices.ContainsFunc(list, func(s Spending) bool { return s.ID == id }) {
 		return spent, false, nil
 	}
-	list = slices.DeleteFunc(slices.Clone(spent), func(s Spending) bool { return now.Sub(s.At) >= b.Period })
 	if len(list) >= int(b.Actions) {
 		return list, false, fmt.Errorf("charge budget of the cluster: %d of %d actions are spent in %s: %w", len(list), b.Actions, b.Period, control.ErrBudget)
 	}
