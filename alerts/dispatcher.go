@@ -124,10 +124,25 @@ func NewDispatcher(o Options) (*Dispatcher, error) {
 // Update takes in alerts that are new or have changed. What ended without having been told to anybody is told to nobody.
 func (d *Dispatcher) Update(list []Alert, now time.Time) {
 	for i := range list {
-		d.supersede(&list[i], now)
-		d.put(&list[i], now)
+		a := d.asCritical(list[i])
+		d.supersede(&a, now)
+		d.put(&a, now)
 	}
 	d.prune()
+}
+
+// asCritical returns the alert with the severity that it has had since it became critical. An incident forgets the middle of a long
+// history, and what made it critical with it.
+func (d *Dispatcher) asCritical(a Alert) Alert {
+	for _, k := range d.byID[a.ID] {
+		old := &k.alert
+		if old.Ended() || old.Labels[LabelSeverity] != Critical || old.Labels[LabelAlertname] != a.Labels[LabelAlertname] {
+			continue
+		}
+		a.Labels = maps.Clone(a.Labels)
+		a.Labels[LabelSeverity], a.StartsAt = Critical, old.StartsAt
+	}
+	return a
 }
 
 // supersede ends the alerts of the same incident with other labels: it is now another alert.
@@ -211,8 +226,9 @@ func (d *Dispatcher) Resync(list []Alert, at, now time.Time) {
 	for i := range list {
 		listed[list[i].ID] = true
 		if !d.newsSince(list[i].ID, at) {
-			d.supersede(&list[i], now)
-			d.put(&list[i], now)
+			a := d.asCritical(list[i])
+			d.supersede(&a, now)
+			d.put(&a, now)
 		}
 	}
 	for _, k := range d.known {

@@ -194,6 +194,7 @@ func (c *chainFlags) fromJournal(out *chainOut) error {
 			bad++
 		case r.ID == out.ID:
 			out.Moments = append(out.Moments, momentOf(report.MomentJournal, &r))
+			out.samples(&r)
 		}
 	}
 	if bad > 0 {
@@ -227,11 +228,27 @@ func (c *chainFlags) fromLoki(ctx context.Context, out *chainOut, from, to time.
 		for rec, err := range journal.Read(strings.NewReader(l.Text)) {
 			if err == nil {
 				m = momentOf(report.MomentLoki, &rec)
+				out.samples(&rec)
 			}
 		}
 		out.Moments = append(out.Moments, m)
 	}
 	return nil
+}
+
+// samples adds the samples that the decision was made from, with which its chain begins, once: the journal and Loki have the same record.
+func (out *chainOut) samples(r *journal.Record) {
+	if r.Decision == nil || slices.ContainsFunc(out.Moments, func(m report.Moment) bool { return m.Kind == report.MomentSample }) {
+		return
+	}
+	list := r.Decision.Recommendation.Metrics
+	for i := range list {
+		if m := &list[i]; !m.Oldest.IsZero() {
+			out.Moments = append(out.Moments, report.Moment{
+				At: m.Oldest, Kind: report.MomentSample, Reason: string(m.Metric.Type), Object: r.Subject.String(), Message: "the oldest used: " + m.Message,
+			})
+		}
+	}
 }
 
 // momentOf returns the moment that a record tells of.

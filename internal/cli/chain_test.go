@@ -22,7 +22,9 @@ import (
 func records(began time.Time) []journal.Record {
 	decision := journal.Record{
 		Time: began.Add(time.Minute), Kind: journal.Decision, ID: "d-846b76909f", Subject: cluster.Ref{Kind: "Autoscaler", Namespace: "demo", Name: "web"},
-		Reason: "CPU", Message: "cpu is at 81 %", Decision: &journal.DecisionRecord{Recommendation: hpa.Recommendation{Current: 2, Desired: 4}},
+		Reason: "CPU", Message: "cpu is at 81 %", Decision: &journal.DecisionRecord{Recommendation: hpa.Recommendation{
+			Current: 2, Desired: 4, Metrics: []hpa.MetricProposal{{Oldest: began.Add(time.Minute - 7*time.Second), Message: "cpu is at 81 %"}, {Err: "no samples"}},
+		}},
 	}
 	other := decision
 	other.ID, other.Message = "d-0000000000", "another decision"
@@ -104,10 +106,10 @@ func TestADecisionIsFollowedThroughStatusEventJournalAndLoki(t *testing.T) {
 	file, loki := shelves(t, began)
 	got := followed(t, "--id", "d-846b76909f", "--journal", file, "--loki", loki, "--loki-tenant", "ops")
 	want := []string{
-		"journal demo/autoscaler/web", "loki demo/autoscaler/web", "scaling demo/deployment/web", "event demo/autoscaler/web",
+		"sample demo/autoscaler/web", "journal demo/autoscaler/web", "loki demo/autoscaler/web", "scaling demo/deployment/web", "event demo/autoscaler/web",
 		"note lines of the journal that cannot be read: 1",
 	}
-	slices.Sort(got[:3]) // the order within one time is nobody's
+	slices.Sort(got[1:4]) // the order within one time is nobody's
 	if !slices.Equal(got, want) {
 		t.Errorf("the chain is %q, want %q", got, want)
 	}
@@ -140,8 +142,8 @@ func TestAChainIsShownWithoutAClusterOrALoki(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	file, _ := shelves(t, time.Now().Add(-time.Minute))
 	got := followed(t, "--id", "d-846b76909f", "--journal", file, "--loki", "http://127.0.0.1:1")
-	if len(got) != 4 || got[0] != "journal demo/autoscaler/web" || !strings.Contains(got[1], "no cluster is configured") ||
-		!strings.Contains(got[3], "loki: Loki is not there") {
+	if len(got) != 5 || got[0] != "sample demo/autoscaler/web" || got[1] != "journal demo/autoscaler/web" || !strings.Contains(got[2], "no cluster is configured") ||
+		!strings.Contains(got[4], "loki: Loki is not there") {
 		t.Errorf("the chain is %q", got)
 	}
 	if code, _, errs := call(t, "timeline", "--id", "d-846b76909f"); code != 1 || !strings.Contains(errs, "no cluster is configured") {

@@ -20,12 +20,13 @@ const (
 	MomentEvent    = "event"
 	MomentJournal  = "journal" // a line of it, in a chain
 	MomentLoki     = "loki"    // a line in it, in a chain
+	MomentSample   = "sample"  // the oldest one that a metric of the decision was computed from, in a chain
 )
 
 // Moment is one line of a timeline.
 type Moment struct {
 	At time.Time `json:"at"`
-	// Kind is incident, remedy, scaling, rollout or event; in a chain also journal or loki.
+	// Kind is incident, remedy, scaling, rollout or event; in a chain also journal, loki or sample.
 	Kind string `json:"kind"`
 	// Reason in one word; Message one sentence.
 	Reason  string `json:"reason"`

@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/homeostat/homeostat/healing"
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/journal"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -283,4 +285,20 @@ func TestAForecastOfAnEarlierLeaderIsJudgedToo(t *testing.T) {
 		r.Incident(dying("web", time.Now().Add(2*time.Second)))
 		r.want("twice the time that was left", "forecast_error_ratio", "forecast_error_ratio{} 1 of 1")
 	})
+}
+
+// What was only seen again has no new step: its line is of now all the same, or Loki refuses it as too far behind.
+func TestTheLineOfAnIncidentThatLastsIsOfNow(t *testing.T) {
+	t.Parallel()
+	var lines []journal.Record
+	j := journal.New()
+	j.Also(func(r journal.Record) { lines = append(lines, r) })
+	tel := New(prometheus.NewRegistry(), j, 60, "v1")
+	before := time.Now()
+	in := dying("web", before.Add(-3*time.Hour))
+	in.LastSeenAt = before
+	tel.Incident(in)
+	if len(lines) != 1 || lines[0].Time.Before(before) {
+		t.Errorf("the lines are of %v, want one of now", lines)
+	}
 }

@@ -127,15 +127,12 @@ func (t *Telemetry) Decided(a control.Autoscaler, obs hpa.Observation, before hp
 	t.journal.Write(journal.Record{Time: rec.At, Kind: journal.Decision, Subject: a.Ref, Reason: string(rec.Reason), Message: rec.Message, Decision: d})
 }
 
-// Incident counts and journals a stored change of an incident.
+// Incident counts and journals a stored change of an incident. The line's time is that of now and none of the incident's: its newest step may be hours
+// old where it was only seen again, and Loki takes no line that is an hour older than the newest one of its stream.
 func (t *Telemetry) Incident(in incident.Incident) {
 	t.wards.stored(&in)
-	at := in.LastSeenAt
-	if n := len(in.Timeline); n > 0 {
-		at = in.Timeline[n-1].At
-	}
 	t.journal.Write(journal.Record{
-		Time: at, Kind: journal.Incident, Subject: cluster.Ref{Kind: "Incident", Namespace: in.Namespace, Name: in.Name},
+		Time: t.wards.now().UTC(), Kind: journal.Incident, Subject: cluster.Ref{Kind: "Incident", Namespace: in.Namespace, Name: in.Name},
 		Reason: in.Reason, Message: in.Message, Incident: &in,
 	})
 }

@@ -111,7 +111,7 @@ func New(o Options) (*Platform, error) {
 	if err := p.listen(); err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
-	p.broadcaster = record.NewBroadcaster()
+	p.broadcaster = newBroadcaster()
 	p.writer, err = write.New(write.Options{
 		Core: c.core, Own: c.own, Scales: c.scales, Mapper: c.mapper,
 		Events: p.broadcaster.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: component}),
@@ -121,6 +121,17 @@ func New(o Options) (*Platform, error) {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
 	return p, nil
+}
+
+// The bounds of events about one object, beyond which client-go drops them without a word: eventBurst at once, and one each eventEvery after that. Its own,
+// 25 and one in 5 minutes, are too few for an autoscaler that follows a busy load.
+const (
+	eventBurst = 100
+	eventEvery = 10 * time.Second
+)
+
+func newBroadcaster() record.EventBroadcaster {
+	return record.NewBroadcaster(record.WithCorrelatorOptions(record.CorrelatorOptions{BurstSize: eventBurst, QPS: float32(1 / eventEvery.Seconds())}))
 }
 
 // Start starts the informers and waits for the first full view, for SyncTimeout at most. The error names what could not

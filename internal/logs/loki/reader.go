@@ -87,11 +87,16 @@ func (r *Reader) read(ctx context.Context, q logs.Query) ([]logs.Line, error) {
 	from, to := q.From.UnixNano(), q.To.UnixNano()
 	var edge int64
 	var known map[string]int
+	most := q.MaxLines // less where lines are so long that a page of them is too large
 	for lines, size, n := 0, 0, 0; from < to && n < maxPages; n++ {
-		limit := r.pageSize(q.MaxLines - lines + len(known))
+		limit := r.pageSize(min(q.MaxLines-lines, most) + len(known))
 		page, err := r.ask(ctx, q, from, to, limit)
 		if err != nil {
 			if r.shrink(err) {
+				continue
+			}
+			if errors.Is(err, errLarge) && limit > len(known)+1 {
+				most = max((limit-len(known))/4, 1)
 				continue
 			}
 			return collect(pages, q), err
@@ -198,6 +203,9 @@ func (r *Reader) ask(ctx context.Context, q logs.Query, from, to int64, limit in
 	return page, nil
 }
 
+// errLarge says that an answer is larger than what is read of one.
+var errLarge = errors.New("too large")
+
 // get makes one request below /loki/api/v1.
 func (r *Reader) get(ctx context.Context, path string, v url.Values, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.opts.URL+"/loki/api/v1/"+path+"?"+v.Encode(), http.NoBody)
@@ -220,7 +228,7 @@ func (r *Reader) get(ctx context.Context, path string, v url.Values, limit int64
 	case err != nil:
 		return nil, ofTransport(err, r.opts.Timeout)
 	case int64(len(body)) > limit:
-		return nil, &Error{Trouble: Broken, Status: res.StatusCode, Message: fmt.Sprintf("the answer of Loki is larger than %d bytes", limit)}
+		return nil, &Error{Trouble: Broken, Status: res.StatusCode, Message: fmt.Sprintf("the answer of Loki is larger than %d bytes", limit), Err: errLarge}
 	}
 	return body, nil
 }

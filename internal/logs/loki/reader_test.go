@@ -163,6 +163,24 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// Lines may be long: a page of them that is larger than what is read at once is asked for in smaller ones.
+func TestLongLines(t *testing.T) {
+	long := strings.Repeat("x", 8<<10)
+	var all []logs.Line
+	for i := range 600 {
+		all = append(all, logs.Line{At: died.Add(time.Duration(i-600) * 100 * time.Millisecond), Text: long + " " + strconv.Itoa(i)})
+	}
+	r := reader(t, &shelf{lines: all}, nil)
+	q := query()
+	got, err := r.Window(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := q.MaxBytes / (len(long) + 4); len(got) != n || got[n-1] != all[599] {
+		t.Errorf("%d lines, want the newest %d", len(got), n)
+	}
+}
+
 func TestTroubles(t *testing.T) {
 	answers := func(code int, body string, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {

@@ -122,6 +122,9 @@ func TestOneRootIsOnePage(t *testing.T) {
 		maxed   = "HomeostatMaxedOut warning namespace=demo kind=Autoscaler name=web"
 		tooMany = "HomeostatMaxedOut warning kind=Autoscaler name=web source=homeostat" + web
 		others  = "HomeostatMaxedOut warning kind=Autoscaler name=api source=homeostat" + api
+		blind   = "HomeostatAutoscalerBlind warning namespace=demo kind=Autoscaler name=web"
+		blindIn = "HomeostatAutoscalerBlind warning kind=AutoscalerBlind role=root root=demo/web-2" + web
+		cannot  = "HomeostatAutoscalerBlind warning kind=AutoscalerBlind source=homeostat" + web
 		scaled  = "HomeostatScaled info kind=Autoscaler name=web source=homeostat decision=d-846b76909f" + web
 		down    = "HomeostatDown critical"
 		target  = "HomeostatTargetDown warning job=homeostat instance=a"
@@ -144,6 +147,9 @@ func TestOneRootIsOnePage(t *testing.T) {
 		{"given up and sent", []string{webOOM, given, sentUp}, []string{sentUp}},
 		{"an autoscaler at its maximum is one page", []string{maxed, tooMany}, []string{tooMany}},
 		{"and not for another one", []string{maxed, others}, []string{maxed, others}},
+		{"a blind autoscaler is one page", []string{blind, blindIn, cannot}, []string{cannot}},
+		{"also where Homeostat sends nothing", []string{blind, blindIn}, []string{blindIn}},
+		{"and where it has no incident", []string{blind}, []string{blind}},
 		{"nobody wants a page for each scaling", []string{scaled}, nil},
 		{"given up, at its maximum", []string{sentUp, tooMany, scaled}, []string{sentUp}},
 		{"Homeostat is down", []string{down, target, lagging}, []string{down}},

@@ -144,3 +144,45 @@ func TestTheCommandsOfTheRunbooksAreThere(t *testing.T) {
 		}
 	}
 }
+
+// A silence that silences nothing is found out at the next page: the command of each page that a rule leads to by its kind matches that rule's alert, and
+// the one that Homeostat sends itself.
+func TestTheSilencesMatchTheAlerts(t *testing.T) {
+	t.Parallel()
+	list, _ := rules(t)
+	for i := range list {
+		a := &list[i]
+		if !strings.HasSuffix(a.Annotations["runbook_url"], kindHole+".md") {
+			continue
+		}
+		for _, k := range kindsOf(t, a) {
+			page := "alerts/runbooks/Homeostat" + k + ".md"
+			for _, name := range []string{a.Alert, "Homeostat" + k} {
+				of := map[string]string{"alertname": name, "kind": k, "namespace": "NAMESPACE", "workload": "NAME"}
+				if !silences(t, string(read(t, page)), of) {
+					t.Errorf("the command of %s does not silence %s", page, name)
+				}
+			}
+		}
+	}
+}
+
+// silences reports whether the command of the page matches an alert with the labels.
+func silences(t *testing.T, page string, of map[string]string) bool {
+	t.Helper()
+	_, command, found := strings.Cut(page, "\namtool silence add ")
+	command, _, ends := strings.Cut(command, " --duration")
+	if !found || !ends {
+		t.Fatal("the page has no command that silences")
+	}
+	for text := range strings.FieldsSeq(strings.ReplaceAll(command, "'", `"`)) {
+		m, err := alerts.ParseMatcher(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !m.Matches(of) {
+			return false
+		}
+	}
+	return true
+}
