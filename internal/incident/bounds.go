@@ -66,6 +66,24 @@ func (i *Incident) HasLog(replica, container string) bool {
 	})
 }
 
+// TellingLine returns the line that tells most in the newest log, without line breaks; empty where there is no log.
+func (i *Incident) TellingLine() string {
+	for _, e := range slices.Backward(i.Evidence) {
+		line := ""
+		switch {
+		case e.Kind != EvidenceLog:
+		case len(e.Templates) > 0:
+			line = e.Templates[0].Example
+		case len(e.Lines) > 0:
+			line = e.Lines[len(e.Lines)-1]
+		}
+		if line = strings.Join(strings.Fields(line), " "); line != "" {
+			return line
+		}
+	}
+	return ""
+}
+
 // Knows reports whether the occurrence was counted already.
 func (i *Incident) Knows(fingerprint string) bool {
 	return slices.Contains(i.Fingerprints, fingerprint)

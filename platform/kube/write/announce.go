@@ -1,6 +1,7 @@
 package write
 
 import (
+	"fmt"
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,22 +14,46 @@ import (
 	"github.com/homeostat/homeostat/internal/incident"
 )
 
-// maxEventMessage is what the API server takes as an event's message (validation of core/v1 events), in bytes.
-const maxEventMessage = 1024
+// maxEventMessage is what the API server takes as an event's message (validation of core/v1 events), and maxEventLine how much of it
+// a line of a log may take, in bytes.
+const (
+	maxEventMessage = 1024
+	maxEventLine    = 256
+)
 
 // Announce emits an event about the incident on the object that the workload is (its kind and name, which for the runs
-// of a CronJob are not those of the incident's workload) and on the incident itself. It does not block.
+// of a CronJob are not those of the incident's workload) and on the incident itself. That of a new incident says how sure its cause is,
+// and the line that tells most in the log. It does not block.
 func (w *Writer) Announce(in *incident.Incident, workload cluster.Ref, uid string, reason healing.Reason, message string) {
 	kind, id := eventType(reason), cluster.IncidentID(in.Namespace, in.Name)
+	end := ""
+	if reason == healing.ReasonOpened {
+		end = findings(in)
+	}
 	if version := apiVersionOf(workload.Kind); version != "" {
 		w.emit(&corev1.ObjectReference{
 			APIVersion: version, Kind: workload.Kind, Namespace: workload.Namespace, Name: workload.Name, UID: types.UID(workload.UID),
-		}, id, kind, string(reason), shorten(message)+" (incident "+in.Name+")")
+		}, id, kind, string(reason), withEnd(message, end+" (incident "+in.Name+")"))
 	}
 	w.emit(&corev1.ObjectReference{
 		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindIncident, Namespace: in.Namespace, Name: in.Name, UID: types.UID(uid),
-	}, id, kind, string(reason), message)
+	}, id, kind, string(reason), withEnd(message, end))
 }
+
+// findings words what else is known of the incident at its beginning.
+func findings(in *incident.Incident) string {
+	out := ""
+	if in.Confidence > 0 {
+		out = fmt.Sprintf("; sure to %d %%", in.Confidence)
+	}
+	if line := in.TellingLine(); line != "" {
+		out += "; its log: " + cut(line, maxEventLine)
+	}
+	return out
+}
+
+// withEnd returns the text with the end, which is whole whatever the length of the text.
+func withEnd(text, end string) string { return cut(text, maxEventMessage-len(end)) + end }
 
 // emit hands the event over, with the id of the decision or incident that it tells of as its annotation; empty: it has none. Events that say the same
 // of the same object are one with a count, and then the annotation is the first one's.
