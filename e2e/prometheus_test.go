@@ -25,13 +25,7 @@ func TestPrometheusQueryIsAMetric(t *testing.T) {
 	if env.lab == "" {
 		t.Skip("SKIPPED: this cluster is not a lab, so no Prometheus can be run on its node")
 	}
-	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		if os.Getenv("E2E") == "required" {
-			t.Fatalf("prometheus is required: %v", err)
-		}
-		t.Skipf("SKIPPED: %v", err)
-	}
+	binary := program(t, "PROMTOOL", "prometheus")
 	s := newSpace(t, "prometheus")
 	s.deploy(workload{replicas: 2})
 	s.expose()
@@ -45,7 +39,7 @@ func TestPrometheusQueryIsAMetric(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	server := startPrometheus(t, program, config, dir)
+	server := startPrometheus(t, binary, config, dir)
 
 	s.scale(func(a *v1alpha1.AutoscalerSpec) {
 		a.Metrics = []v1alpha1.MetricSpec{{
@@ -74,12 +68,12 @@ func TestPrometheusQueryIsAMetric(t *testing.T) {
 }
 
 // startPrometheus runs Prometheus in the network of the lab's first node. The returned function ends it.
-func startPrometheus(t *testing.T, program, config, dir string) (stop func()) {
+func startPrometheus(t *testing.T, binary, config, dir string) (stop func()) {
 	t.Helper()
 	var log bytes.Buffer
 	// exec: what enter runs ends only by itself, so its standard input says when.
 	script := fmt.Sprintf(`%s --config.file=%s --storage.tsdb.path=%s/data --web.listen-address=0.0.0.0:%s --log.level=warn & pid=$!; cat >/dev/null; kill $pid; wait $pid`,
-		program, config, dir, prometheusPort)
+		binary, config, dir, prometheusPort)
 	cmd := exec.Command(env.lab, "enter", "/bin/sh", "-c", script)
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = endsWithUs()

@@ -1,4 +1,5 @@
-// Package lokitest runs a real Loki for tests: the one of hack/loki/go.mod, which hack/loki.sh builds once.
+// Package lokitest runs a real Loki for tests: the one of hack/loki/go.mod, which hack/loki.sh builds once; and beside it what
+// else a test needs on loopback.
 //
 // It is for tests only. LOKI=required fails them where the program is not there, LOKI=off leaves them out.
 package lokitest
@@ -45,14 +46,30 @@ func Binary(t *testing.T, root string) string {
 // Start runs a Loki on loopback until the test ends, and returns its address; with tenants it wants a tenant with each request.
 func Start(t *testing.T, root string, tenants bool) (url string) {
 	t.Helper()
-	path, dir := Binary(t, root), t.TempDir()
-	port, grpc := freePort(t), freePort(t)
-	log, err := os.Create(filepath.Join(dir, "log"))
+	path, dir, port := Binary(t, root), t.TempDir(), FreePort(t)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, "-config.file="+filepath.Join(root, "hack/loki/loki.yaml"), "-config.expand-env=true")
+	cmd.Env = append(os.Environ(), "LOKI_DIR="+dir, "LOKI_AUTH="+strconv.FormatBool(tenants), "LOKI_HTTP_PORT="+port, "LOKI_GRPC_PORT="+FreePort(t))
+	url = "http://127.0.0.1:" + port
+	Run(t, cmd, url+"/ready")
+	return url
+}
+
+// Run starts a program and waits until the page, an address, answers 200. The program is killed when the test ends, before the folders that the
+// test made earlier are removed; where the test failed, the end of what it wrote is in the test's log.
+func Run(t *testing.T, cmd *exec.Cmd, page string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, "-config.file="+filepath.Join(root, "hack/loki/loki.yaml"), "-config.expand-env=true")
-	cmd.Env = append(os.Environ(), "LOKI_DIR="+dir, "LOKI_AUTH="+strconv.FormatBool(tenants), "LOKI_HTTP_PORT="+port, "LOKI_GRPC_PORT="+grpc)
+	name := filepath.Base(cmd.Path)
+	said := func() string {
+		text, err := os.ReadFile(log.Name())
+		if err != nil {
+			return err.Error()
+		}
+		return string(text[max(0, len(text)-mostSaid):])
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
@@ -63,10 +80,12 @@ func Start(t *testing.T, root string, tenants bool) (url string) {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // its data go with the folder
 		<-ended                //nolint:errcheck // it was killed
+		if t.Failed() {
+			t.Logf("%s says:\n%s", name, said())
+		}
 		_ = log.Close()
 	})
-	url = "http://127.0.0.1:" + port
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/ready", http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,28 +93,29 @@ func Start(t *testing.T, root string, tenants bool) (url string) {
 		select {
 		case err := <-ended:
 			ended <- err
-			text, _ := os.ReadFile(log.Name())
-			t.Fatalf("Loki ended: %v\n%s", err, text)
+			t.Fatalf("%s ended: %v", name, err)
 		case <-time.After(50 * time.Millisecond):
 		}
 		if res, err := Client().Do(req); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
-				return url
+				return
 			}
 		}
 	}
-	text, _ := os.ReadFile(log.Name())
-	t.Fatalf("Loki is not ready after a minute\n%s", text)
-	return ""
+	t.Fatalf("%s is not ready after a minute", name)
 }
+
+// mostSaid is how much of what a program wrote is shown, in bytes.
+const mostSaid = 16 << 10
 
 // Client keeps no connection that would outlive the test.
 func Client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 }
 
-func freePort(t *testing.T) string {
+// FreePort returns a port of loopback that nobody listens on.
+func FreePort(t *testing.T) string {
 	t.Helper()
 	var config net.ListenConfig
 	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
