@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -19,8 +20,8 @@ import (
 )
 
 // A node is lost with replicas of several workloads on it. That is one incident, about the node, and the workloads are its
-// members; the control plane moves their replicas, and Homeostat touches none. The test has the cluster for itself until the
-// node is back.
+// members; the control plane moves their replicas, and Homeostat touches none. One of them fits nowhere else: that follows from the
+// node too, until it is back. The test has the cluster for itself until then.
 func TestALostNodeIsOneIncident(t *testing.T) {
 	node, began := secondNode(t), time.Now()
 	s := newSpace(t, "node")
@@ -33,13 +34,20 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 	for _, name := range parts {
 		s.run(part{name: name, replicas: 2, change: spread})
 	}
-	for _, name := range parts {
+	s.run(part{name: "pair", replicas: 2, change: func(d *appsv1.Deployment) { // never two of it on one node
+		d.Spec.Template.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelHostname, LabelSelector: d.Spec.Selector}},
+		}}
+	}})
+	for _, name := range append([]string{"pair"}, parts...) {
 		pods := s.awaitPart(name, 2)
 		if !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Spec.NodeName == node }) {
 			t.Fatalf("no pod of %s is on node %s, which has room", name, node)
 		}
 	}
-	s.healParts(nil)
+	// It is also how long a node that came back is given to take its replicas.
+	pendingAfter := 20 * time.Second
+	s.healParts(func(p *v1alpha1.HealingPolicySpec) { p.PendingAfter = span(pendingAfter) })
 
 	back := func(ctx context.Context) error {
 		_, err := env.command(ctx, env.lab, "start", "kubelet-"+node)
@@ -54,7 +62,7 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := awaitIncidentIn(t, system, node, incident.NodeNotReady, 3*time.Minute, all(openedSince(began), inState(incident.Open), func(in *v1alpha1.Incident) error {
-		for _, name := range parts {
+		for _, name := range append([]string{"pair"}, parts...) {
 			if !slices.ContainsFunc(in.Status.Members, func(m v1alpha1.IncidentMember) bool {
 				return m.Workload.Namespace == s.name && m.Workload.Name == name
 			}) {
@@ -70,6 +78,7 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 	for _, name := range parts {
 		s.awaitPart(name, 2)
 	}
+	s.awaitNowhere("pair", node, in.Name, pendingAfter+5*time.Second)
 	s.noRemediation(t, node)
 
 	if err := back(t.Context()); err != nil {
@@ -89,6 +98,8 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	s.awaitPart("pair", 2)
+	s.noRemediation(t, node)
 	t.Parallel() // what is left disturbs nobody: its incident is resolved once it was ready for two minutes
 	awaitIncidentIn(t, system, node, incident.NodeNotReady, 4*time.Minute, all(openedSince(began), inState(incident.Resolved), func(now *v1alpha1.Incident) error {
 		if now.Name != in.Name {
@@ -100,6 +111,35 @@ func TestALostNodeIsOneIncident(t *testing.T) {
 	if evicted := s.history.evicted(); len(evicted) > 0 {
 		t.Errorf("pods were evicted: %s", s.history.pods())
 	}
+}
+
+// awaitNowhere waits until the part has had a replica that fits on no node for that long, and the incident about the node says so of the
+// part.
+func (s *space) awaitNowhere(name, node, incidentName string, long time.Duration) {
+	s.t.Helper()
+	s.await("a replica of "+name+" without a place that the incident about "+node+" tells of", 2*time.Minute, func(ctx context.Context) error {
+		pods, err := s.podsOf(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+			return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+				return c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonUnschedulable && time.Since(c.LastTransitionTime.Time) > long
+			})
+		}) {
+			return errors.New("no pod of it has waited for long enough")
+		}
+		in, err := env.own.Incidents(system).Get(ctx, incidentName, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, m := range in.Status.Members {
+			if m.Workload.Name == name && m.Workload.Namespace == s.name && incident.Kind(m.Finding) == incident.Unschedulable {
+				return nil
+			}
+		}
+		return fmt.Errorf("its members are %+v", in.Status.Members)
+	})
 }
 
 // secondNode returns a node beside the one on which the control plane of a lab runs.
