@@ -76,7 +76,18 @@ func blocked(h *autoscalingv2.HorizontalPodAutoscaler) error {
 	if len(h.Finalizers) > 0 {
 		return fmt.Errorf("hpa/%s has finalizers (%s), so that it would not be gone at once", h.Name, strings.Join(h.Finalizers, ", "))
 	}
+	if asleep(&h.Status) {
+		return fmt.Errorf("hpa/%s has scaled its target to zero, which the Autoscaler would take for switched off and leave there: "+
+			"swap them while the target has a replica", h.Name)
+	}
 	return nil
+}
+
+// asleep reports whether the HorizontalPodAutoscaler has taken the last replica away, and only itself knows that it was not somebody else.
+func asleep(s *autoscalingv2.HorizontalPodAutoscalerStatus) bool {
+	return s.DesiredReplicas == 0 && slices.ContainsFunc(s.Conditions, func(c autoscalingv2.HorizontalPodAutoscalerCondition) bool {
+		return c.Type == autoscalingv2.ScaledToZero && c.Status == corev1.ConditionTrue
+	})
 }
 
 // carried returns the labels or annotations without those that tie the object to what applies it, which are added to left.

@@ -1,11 +1,14 @@
 package adopt
 
 import (
+	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -142,6 +145,9 @@ func TestWhatStandsInTheWayIsSaid(t *testing.T) {
 			h.OwnerReferences = []metav1.OwnerReference{{Kind: "ScaledObject", Name: "orders", Controller: &yes}}
 		}, "CANNOT BE SWAPPED: hpa/web belongs to ScaledObject orders"},
 		{"finalizers", func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Finalizers = []string{"example.dev/keep"} }, "example.dev/keep"},
+		{"a target that it has put to sleep", func(h *autoscalingv2.HorizontalPodAutoscaler) {
+			h.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{Type: autoscalingv2.ScaledToZero, Status: corev1.ConditionTrue}}
+		}, "CANNOT BE SWAPPED: hpa/web has scaled its target to zero"},
 		{"Argo CD", func(h *autoscalingv2.HorizontalPodAutoscaler) {
 			h.Annotations["argocd.argoproj.io/tracking-id"] = "shop:autoscaling/HorizontalPodAutoscaler:shop/web"
 		}, "Argo CD's Application shop keeps the HPA"},
@@ -161,4 +167,19 @@ func TestWhatStandsInTheWayIsSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was changed in between would be lost.
+func TestASwapDoesNotGoOnWithAnotherSpec(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.autoscaler = For(f.native).Autoscaler
+		f.autoscaler.UID, f.autoscaler.Generation, f.autoscaler.Spec.Mode = "a0", 1, v1alpha1.ModeDryRun
+		f.autoscaler.Annotations = map[string]string{FromAnnotation: "hpa/web " + string(f.native.UID)}
+		f.native.Spec.MaxReplicas *= 2
+		err := f.swap(new(bytes.Buffer)).Run(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "does not scale as hpa/web does now") || f.native == nil || len(f.log) > 0 {
+			t.Errorf("error is %v after %q, want that nothing was done", err, f.log)
+		}
+	})
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
+	"github.com/homeostat/homeostat/internal/policy"
 )
 
 const (
@@ -109,6 +110,8 @@ func (s *Swap) check(ctx context.Context) (err error) {
 func (s *Swap) checkFree(ctx context.Context, dry []string) error {
 	old, err := s.Cluster.Autoscalers.Get(ctx, s.Name, metav1.GetOptions{})
 	switch {
+	case err == nil && old.Annotations[FromAnnotation] == s.origin() && !s.scalesAs(old):
+		return fmt.Errorf("autoscaler/%s was made by an earlier swap and does not scale as hpa/%s does now: delete it and swap again", s.Name, s.Name)
 	case err == nil && old.Annotations[FromAnnotation] == s.origin():
 		s.made = old
 		return nil
@@ -125,6 +128,18 @@ func (s *Swap) checkFree(ctx context.Context, dry []string) error {
 		return fmt.Errorf("check that autoscaler/%s would be accepted: %w", s.Name, err)
 	}
 	return nil
+}
+
+// scalesAs reports whether the Autoscaler that is there decides as the one that is planned: either of them may have been changed since
+// it was made. What the API server fills in makes no difference.
+func (s *Swap) scalesAs(old *v1alpha1.Autoscaler) bool {
+	planned, err := policy.Autoscaling(&s.plan.Autoscaler.Spec)
+	if err != nil {
+		return false
+	}
+	there, err := policy.Autoscaling(&old.Spec)
+	return err == nil && apiequality.Semantic.DeepEqual(planned, there) &&
+		s.plan.Autoscaler.Spec.ScaleTargetRef == old.Spec.ScaleTargetRef
 }
 
 // swap does it. The Autoscaler first decides beside the HorizontalPodAutoscaler, without writing.

@@ -102,6 +102,19 @@ func (s *Scraper) Want(now time.Time, targets ...Target) {
 	}
 }
 
+// WantBeside is Want for somebody whom any page of the pod will do: where another one of it is wanted at present, that one stays.
+func (s *Scraper) WantBeside(now time.Time, t Target) {
+	if p := s.find(t.pod()); p != nil && p.target != t && p.target.UID == t.UID {
+		p.mu.Lock()
+		taken := now.Sub(p.wanted) <= s.config.StaleAfter
+		p.mu.Unlock()
+		if taken {
+			return
+		}
+	}
+	s.Want(now, t)
+}
+
 // admit returns what is kept of the target, which replaces another one of the same pod.
 func (s *Scraper) admit(t *Target) *scraped {
 	s.mu.Lock()
@@ -201,6 +214,9 @@ type Value struct {
 	Window time.Duration
 	// Why says in one sentence why there is no value; empty: there is one.
 	Why string
+	// Pending is true where there is none only because the page, or the metric on it, was not asked for until now, or not
+	// for long enough: a rate needs pages over a while.
+	Pending bool
 }
 
 // Value returns the value of a metric of the pod at now, and marks it as wanted: of a page only what somebody wants is
@@ -208,7 +224,7 @@ type Value struct {
 func (s *Scraper) Value(pod Pod, metric string, selector labels.Selector, now time.Time) Value {
 	p := s.find(pod)
 	if p == nil {
-		return Value{Why: fmt.Sprintf("the metrics page of pod %s is not scraped", pod)}
+		return Value{Why: fmt.Sprintf("the metrics page of pod %s is not scraped", pod), Pending: true}
 	}
 	if selector == nil {
 		selector = labels.Everything()
@@ -216,9 +232,11 @@ func (s *Scraper) Value(pod Pod, metric string, selector labels.Selector, now ti
 	v := s.value(p, trackKey{metric, selector.String()}, selector, now)
 	// An attempt that failed since says more than that the value is old or missing.
 	if v.Why != "" && now.Sub(v.At) > s.config.StaleAfter {
-		if err := s.poller.Get(p.target, now).Err; err != nil {
-			v.Why = fmt.Sprintf("the metrics page of pod %s cannot be read: %v", pod, err)
+		attempt := s.poller.Get(p.target, now)
+		if attempt.Err != nil {
+			v.Why = fmt.Sprintf("the metrics page of pod %s cannot be read: %v", pod, attempt.Err)
 		}
+		v.Pending = v.Pending || !attempt.Tried
 	}
 	return v
 }
@@ -241,7 +259,7 @@ func (s *Scraper) value(p *scraped, key trackKey, selector labels.Selector, now 
 	}
 	value, window, why := t.value(s.config.RateSpan)
 	if why != "" {
-		v.Why = fmt.Sprintf("metric %s of pod %s %s", key.name, p.target.pod(), why)
+		v.Why, v.Pending = fmt.Sprintf("metric %s of pod %s %s", key.name, p.target.pod(), why), why == whyUnread || why == whyShort
 		return v
 	}
 	v.Milli, v.Window = milli(value), window

@@ -302,6 +302,44 @@ huge 1e300
 	})
 }
 
+// A value that comes by itself is not one that is away, also where nobody asks for longer than a page is scraped.
+func TestAValueThatComesIsPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f := start(t, Config{})
+		f.set("a", func(age time.Duration) (string, error) {
+			return fmt.Sprintf("hits_total %d\nqueue 3\n", int(age.Seconds()*10)), nil
+		})
+		ask := func(metric string) Value {
+			s.Want(time.Now(), target("a"))
+			return s.Value(pod("a"), metric, nil, time.Now())
+		}
+		for _, pause := range []time.Duration{0, 125 * time.Second, 145 * time.Second, 10 * time.Minute} {
+			time.Sleep(pause)
+			for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+				v := ask("hits_total")
+				if v.Why == "" {
+					break
+				}
+				if !v.Pending || time.Since(begun) > 6*time.Second {
+					t.Fatalf("%s after a pause of %s it is %+v", time.Since(begun), pause, v)
+				}
+			}
+		}
+		ask("queue")
+		ask("none")
+		if v := ask("queue"); !v.Pending {
+			t.Errorf("a metric of a page that others have had read is %+v", v)
+		}
+		time.Sleep(2 * time.Second)
+		if v := ask("queue"); v.Why != "" || v.Pending {
+			t.Errorf("then it is %+v", v)
+		}
+		if v := ask("none"); v.Why == "" || v.Pending {
+			t.Errorf("what is not on the page is %+v", v)
+		}
+	})
+}
+
 func TestFresher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, f := start(t, Config{})

@@ -103,6 +103,9 @@ func (p Page) check() (field string, err error) {
 // URL returns the address of the page on a host, which is the pod's IP address.
 func (p Page) URL(host string) string {
 	p = p.withDefaults()
-	u := url.URL{Scheme: p.Scheme, Host: net.JoinHostPort(host, strconv.Itoa(p.Port)), Path: p.Path}
+	path, query, _ := strings.Cut(p.Path, "?") // an Autoscaler's path may have one, an annotation's has none
+	u := url.URL{
+		Scheme: p.Scheme, Host: net.JoinHostPort(host, strconv.Itoa(p.Port)), Path: path, RawQuery: strings.ReplaceAll(query, " ", "%20"),
+	}
 	return u.String()
 }

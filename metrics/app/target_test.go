@@ -62,6 +62,7 @@ func TestPageURL(t *testing.T) {
 	}{
 		{Page{Port: 8080}, "10.0.0.7", "http://10.0.0.7:8080/metrics"},
 		{Page{Scheme: "https", Port: 1, Path: "/a b%2f"}, "fd00::7", "https://[fd00::7]:1/a%20b%252f"},
+		{Page{Port: 15090, Path: "/stats/prometheus?usedonly&filter=a b"}, "10.0.0.7", "http://10.0.0.7:15090/stats/prometheus?usedonly&filter=a%20b"},
 	} {
 		if got := tt.p.URL(tt.host); got != tt.want {
 			t.Errorf("URL is %s, want %s", got, tt.want)

@@ -11,6 +11,12 @@ import (
 // shortestShare of the span (one quarter) is the shortest interval that a rate covers.
 const shortestShare = 4
 
+// Why there is no value yet: it comes by itself, with the next pages.
+const (
+	whyUnread = "was not read yet"
+	whyShort  = "is a counter that was not read for long enough"
+)
+
 // trackKey names a metric that is wanted of a page.
 type trackKey struct {
 	name, selector string
@@ -128,7 +134,7 @@ func (t *track) forget() {
 func (t *track) value(span time.Duration) (v float64, window time.Duration, why string) {
 	switch {
 	case t.pages == 0:
-		return 0, 0, "was not read yet"
+		return 0, 0, whyUnread
 	case !t.found:
 		return 0, 0, "is not on the page"
 	}
@@ -148,7 +154,7 @@ func (t *track) value(span time.Duration) (v float64, window time.Duration, why 
 		}
 	}
 	if window == 0 {
-		return 0, 0, "is a counter that was not read for long enough"
+		return 0, 0, whyShort
 	}
 	return v, window, ""
 }

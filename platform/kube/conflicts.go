@@ -87,6 +87,14 @@ func (c *contests) overwritten(key string, current int32, now time.Time) bool {
 	return e != nil && !e.wroteAt.IsZero() && now.Sub(e.wroteAt) <= revertWindow && e.wrote != current
 }
 
+// tookAway reports whether the number that was last written, a while ago at most, is zero.
+func (c *contests) tookAway(key string, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.targets[key]
+	return e != nil && !e.wroteAt.IsZero() && now.Sub(e.wroteAt) <= revertWindow && e.wrote == 0
+}
+
 // reverted notes that somebody wrote over the last write. It returns true where nothing is to be written from now on, with
 // what say makes of it.
 func (c *contests) reverted(key string, now time.Time, say func(wrote int32, until time.Time) string) bool {

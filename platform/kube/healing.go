@@ -84,10 +84,15 @@ func (p *Platform) incidentsOf(w cluster.Ref, now time.Time) []*v1alpha1.Inciden
 	return p.own.incidentsOf(indexed[*v1alpha1.Incident](p.feeds.incidents, workloadIndex, workloadKey(w)), w, now)
 }
 
-// openIncident names an active incident of the workload, the one with the smallest name; empty for none.
+// openIncident names an active incident of the workload in which something fails, the one with the smallest name; empty for none.
+// Forecasts, which can last for days, and notices of what happened to replicas that are replaced are none: nothing fails by them, so
+// that no load is missing.
 func (p *Platform) openIncident(w cluster.Ref, now time.Time) string {
 	name := ""
 	for _, o := range p.incidentsOf(w, now) {
+		if kind := incident.Kind(o.Status.Finding); kind.Forecast() || kind.Notice() {
+			continue
+		}
 		if incident.State(o.Status.State).Active() && (name == "" || o.Name < name) {
 			name = o.Name
 		}

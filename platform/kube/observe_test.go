@@ -15,7 +15,10 @@ import (
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
+	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/control"
+	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/policy/record"
 	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/platform/kube/internal/apitest"
 )
@@ -93,6 +96,28 @@ func TestHealingRaisesTheFloor(t *testing.T) {
 	}
 	if got := only(t, p, "wrong"); got.InvalidReason != string(control.ReasonInvalidSpec) || !strings.Contains(got.Invalid, `"three until tomorrow" is not allowed`) {
 		t.Errorf("an annotation that cannot be read: %+v", got)
+	}
+}
+
+// What may fail, and what happened to replicas that are replaced, holds no number of replicas: a forecast can last for days.
+func TestOnlyAFailureIsAnOpenIncident(t *testing.T) {
+	w := newWorld(t)
+	failing := map[incident.Kind]bool{
+		incident.OOMKilled: true, incident.CrashLoop: true, incident.NotReady: true,
+		incident.CPUThrottled: false, incident.MemoryLeak: false, incident.RestartRate: false,
+		incident.Evicted: false, incident.Disrupted: false, incident.StatusUnknown: false,
+	}
+	for kind := range failing {
+		in := w.anIncident("incident-"+strings.ToLower(string(kind)), incident.Open)
+		in.Kind, in.Workload.Name = kind, strings.ToLower(string(kind))
+		w.Put(t, record.Incident(&in))
+	}
+	p := w.start(t, nil)
+	for kind, want := range failing {
+		w := cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: strings.ToLower(string(kind))}
+		if got := p.openIncident(w, time.Now()); (got != "") != want {
+			t.Errorf("%s: the open incident is %q", kind, got)
+		}
 	}
 }
 

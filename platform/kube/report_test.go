@@ -3,6 +3,7 @@ package kube
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,6 +64,46 @@ func TestAStatusThatCannotBeWrittenIsNotTriedEverySecond(t *testing.T) {
 	if failed != 4 {
 		t.Errorf("tried %d times in a minute, want once in 15 s", failed)
 	}
+}
+
+// A target at zero that nothing knows to be scaled there would stay at zero for good.
+func TestALostStatusDoesNotSwitchATargetAtZeroOff(t *testing.T) {
+	w := newWorld(t)
+	w.deployment(t, 1)
+	w.autoscaler(t, "web", nil)
+	p := w.start(t, nil)
+	a := only(t, p, "web")
+	var lost atomic.Bool
+	lost.Store(true)
+	w.Hook(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/autoscalers/web/status") || !lost.Load() {
+			return false
+		}
+		apitest.Refuse(rw, http.StatusInternalServerError, metav1.StatusReasonInternalError, "no leader")
+		return true
+	})
+	if obs := observe(t, p, a, time.Now()); obs.Current != 1 || obs.ScaledToZero {
+		t.Fatalf("at first: %d replicas, scaled to zero %v", obs.Current, obs.ScaledToZero)
+	}
+	rec := recommendation(time.Now(), 1, 0, 0)
+	rec.Conditions = append(rec.Conditions, hpa.Condition{Type: hpa.ScaledToZero, Status: true, Reason: hpa.CondScaledToZero})
+	if err := p.Scale(t.Context(), a, rec); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Report(t.Context(), a, rec, hpa.History{}, nil); err == nil {
+		t.Fatal("the status was written")
+	}
+	if obs := observe(t, p, a, time.Now()); obs.Current != 0 || !obs.ScaledToZero {
+		t.Errorf("then: %d replicas, scaled to zero %v", obs.Current, obs.ScaledToZero)
+	}
+	lost.Store(false)
+	if err := p.Report(t.Context(), a, recommendation(time.Now().Add(time.Minute), 0, 0, 0), hpa.History{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the status says that it was scaled to zero", func() bool {
+		s, err := p.scaler(a)
+		return err == nil && s.scaledToZero()
+	})
 }
 
 func statusWrites(w *world, name string) int {

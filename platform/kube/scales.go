@@ -85,10 +85,11 @@ func (c *scaleCache) get(
 	return e.read, e.err
 }
 
-// entry returns the entry of the key. The lock must be held.
+// entry returns the entry of the key. One that nobody has asked for so long that it is too old now is as if it had never been read:
+// it is waited for again, because the next decision may come as late as this one. The lock must be held.
 func (c *scaleCache) entry(key string, now time.Time) *scaleEntry {
 	e := c.entries[key]
-	if e == nil {
+	if e == nil || !e.reading && !e.at.IsZero() && now.Sub(e.at) > scaleStale {
 		for k, old := range c.entries { // of targets that nobody asks for any more
 			if now.Sub(old.used) > scaleStale {
 				delete(c.entries, k)

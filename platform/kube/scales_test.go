@@ -83,3 +83,23 @@ func TestAScaleIsReadInTheBackground(t *testing.T) {
 		}
 	})
 }
+
+// Autoscalers with a timing.syncPeriod of minutes ask that seldom, and each time for what is so then.
+func TestAScaleThatIsSeldomAskedForIsReadEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running sync.WaitGroup
+		defer running.Wait()
+		c := newScaleCache()
+		var reads atomic.Int32
+		read := func(context.Context) (scaled, error) {
+			time.Sleep(100 * time.Millisecond)
+			return scaled{replicas: reads.Add(1)}, nil
+		}
+		for want := int32(1); want < 5; want++ {
+			if got, err := c.get(t.Context(), widget("web"), time.Now(), running.Go, read); got.replicas != want || err != nil {
+				t.Errorf("after %d minutes: %d, %v; want %d", 2*(want-1), got.replicas, err, want)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	})
+}

@@ -36,6 +36,9 @@ func (p *Platform) Observe(ctx context.Context, a control.Autoscaler, now time.T
 		Current: t.replicas, StatusReplicas: t.existing, ScaledToZero: s.scaledToZero(),
 		Selector: t.fault, Incident: p.openIncident(a.Target, now),
 	}
+	if obs.Current == 0 { // the status may not say so yet: the informer lags, or it could not be written
+		obs.ScaledToZero = obs.ScaledToZero || p.contests.tookAway(workloadKey(a.Target), now)
+	}
 	var pods []*view.Pod
 	if t.fault == nil {
 		pods, obs.Selector = p.claimed(a, t.selector, now)

@@ -20,7 +20,12 @@ func (s *Sources) want(ask *Ask, now time.Time) {
 		return
 	}
 	for _, pod := range ask.Pods {
-		if t, why := pageOf(pod, ask.Page); why == "" {
+		t, why := pageOf(pod, ask.Page)
+		switch {
+		case why != "":
+		case ask.Native: // it reads nothing but CPU there, and must not take the place of the page that an Autoscaler names
+			s.app.WantBeside(now, t)
+		default:
 			s.app.Want(now, t)
 		}
 	}

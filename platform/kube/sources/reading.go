@@ -116,7 +116,7 @@ func (s *Sources) ofPods(ask *Ask, source *hpa.Source, now time.Time) hpa.Readin
 }
 
 // ofPages reads the metric from the pages of the pods. Without a page at all it says nothing. unread is true while one of
-// the pages was never read.
+// the pages was never read, or not for long enough.
 func (s *Sources) ofPages(ask *Ask, source *hpa.Source, now time.Time) (out hpa.Reading, unread bool) {
 	out = hpa.Reading{Source: *source, From: FromPage}
 	selector, err := labels.Parse(source.Selector)
@@ -136,7 +136,7 @@ func (s *Sources) ofPages(ask *Ask, source *hpa.Source, now time.Time) (out hpa.
 		}
 		v := s.app.Value(app.Pod{Namespace: pod.Namespace, Name: pod.Name}, source.Name, selector, now)
 		if v.Why != "" {
-			u.Why, unread = v.Why, unread || v.At.IsZero()
+			u.Why, unread = v.Why, unread || v.Pending
 			if out.Why == "" {
 				out.Why = v.Why
 			}

@@ -3,7 +3,6 @@ package write
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,9 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/homeostat/homeostat/api/v1alpha1"
 	"github.com/homeostat/homeostat/hpa"
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/policy/record"
@@ -121,7 +122,6 @@ func nativeStatus(old *autoscalingv2.HorizontalPodAutoscalerStatus, generation i
 	if generation > 0 {
 		next.ObservedGeneration = &generation
 	}
-	failed := o.Err != nil && o.decided() && !errors.Is(o.Err, control.ErrConflict)
 	for _, c := range rec.Conditions {
 		if c.Type == hpa.ScaledToZero && !saysZero(old, c, o) {
 			continue
@@ -140,7 +140,7 @@ func nativeStatus(old *autoscalingv2.HorizontalPodAutoscalerStatus, generation i
 			Type: hpa.AbleToScale, Status: true, Reason: reasonRescaled,
 			Message: fmt.Sprintf("the HPA controller was able to update the target scale to %d", rec.Desired),
 		}, rec.At)
-	case failed:
+	case o.failed():
 		setNative(next, hpa.Condition{
 			Type: hpa.AbleToScale, Reason: reasonUpdateFailed,
 			Message: fmt.Sprintf("the HPA controller was unable to update the target scale: %v", o.Err),
@@ -158,6 +158,20 @@ func saysZero(old *autoscalingv2.HorizontalPodAutoscalerStatus, c hpa.Condition,
 		return false
 	}
 	return c.Status || nativeCondition(old, autoscalingv2.ScaledToZero).Type != ""
+}
+
+// settleZero leaves an Autoscaler's condition ScaledToZero as it was where the number is what it was. A failed write may have been carried out
+// all the same: a target that is at zero by it must not be taken for switched off.
+func settleZero(old, next *v1alpha1.AutoscalerStatus, o *Outcome) {
+	rec := &o.Recommendation
+	if !rec.Change() || o.scaled() || rec.Desired == 0 && o.failed() {
+		return
+	}
+	if was := meta.FindStatusCondition(old.Conditions, v1alpha1.ConditionScaledToZero); was != nil {
+		meta.SetStatusCondition(&next.Conditions, *was)
+	} else {
+		meta.RemoveStatusCondition(&next.Conditions, v1alpha1.ConditionScaledToZero)
+	}
 }
 
 // setNative sets a condition; a transition's time is the decision's.

@@ -71,6 +71,11 @@ func (o *Outcome) scaled() bool {
 	return o.Err == nil && o.decided() && o.Recommendation.Change() && o.Autoscaler.Mode == control.Active
 }
 
+// failed reports whether the number could not be written, or not for certain: a conflict is no failure, and writes nothing.
+func (o *Outcome) failed() bool {
+	return o.Err != nil && o.decided() && !errors.Is(o.Err, control.ErrConflict)
+}
+
 // id names the decision; empty where it changes nothing.
 func (o *Outcome) id() string {
 	return cluster.DecisionID(o.Autoscaler.Ref, o.Recommendation.At, o.Recommendation.Current, o.Recommendation.Desired)
@@ -223,6 +228,7 @@ func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.Autoscale
 	}
 	meta.SetStatusCondition(&next.Conditions, accepted)
 	record.SetConditions(&next.Conditions, rec, a.Generation)
+	settleZero(old, next, o)
 	next.LastDecision = record.Decision(rec)
 	if !o.decided() {
 		next.LastDecision.Current, next.LastDecision.Proposed = old.CurrentReplicas, old.CurrentReplicas
@@ -232,6 +238,7 @@ func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.Autoscale
 	next.CurrentReplicas, next.DesiredReplicas = rec.Current, rec.Desired
 	next.CurrentMetrics, next.MetricsSummary = record.CurrentMetrics(rec), record.MetricsSummary(rec)
 	next.History = record.History(o.History)
+	repairZero(next, o)
 	switch {
 	case o.scaled():
 		next.CurrentReplicas = rec.Desired
@@ -245,7 +252,7 @@ func statusAfter(old *v1alpha1.AutoscalerStatus, o *Outcome) *v1alpha1.Autoscale
 			Message:            fmt.Sprintf("%s was scaled to %d replicas", a.Target, rec.Desired),
 			ObservedGeneration: a.Generation, LastTransitionTime: metav1.NewTime(rec.At),
 		})
-	case o.Err != nil && !errors.Is(o.Err, control.ErrConflict):
+	case o.failed():
 		meta.SetStatusCondition(&next.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionAbleToScale, Status: metav1.ConditionFalse, Reason: reasonUpdateFailed, Message: o.Err.Error(),
 			ObservedGeneration: a.Generation, LastTransitionTime: metav1.NewTime(rec.At),
@@ -329,6 +336,19 @@ func outline(s *v1alpha1.AutoscalerStatus) string {
 		parts = append(parts, c.Type, c.Status, c.Reason)
 	}
 	return fmt.Sprintln(parts...)
+}
+
+// repairZero says that a decision took the target to zero, where the write that said so was lost: at zero nothing is decided about
+// any other.
+func repairZero(next *v1alpha1.AutoscalerStatus, o *Outcome) {
+	rec := &o.Recommendation
+	if rec.Current != 0 || rec.Change() || rec.Reason == hpa.ReasonScalingDisabled {
+		return
+	}
+	meta.SetStatusCondition(&next.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionScaledToZero, Status: metav1.ConditionTrue, Reason: hpa.CondScaledToZero, Message: "the metrics ask for no replica",
+		ObservedGeneration: o.Autoscaler.Generation, LastTransitionTime: metav1.NewTime(rec.At),
+	})
 }
 
 // sayLimited emits an event when another limit begins to hold the number.

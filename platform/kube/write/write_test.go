@@ -1,6 +1,7 @@
 package write
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/homeostat/homeostat/api/v1alpha1"
@@ -118,6 +120,37 @@ func TestAConflictIsNoCondition(t *testing.T) {
 	for _, c := range statusAfter(&v1alpha1.AutoscalerStatus{}, &o).Conditions {
 		if c.Status == metav1.ConditionFalse {
 			t.Errorf("a conflict is reported as %+v", c)
+		}
+	}
+}
+
+// What a target at zero is taken for hangs on the condition alone: lost, it stays at zero for good.
+func TestAChangeThatWasNotWrittenLeavesScaledToZero(t *testing.T) {
+	was := metav1.Condition{Type: "ScaledToZero", Status: metav1.ConditionTrue, Reason: "ScaledToZero", LastTransitionTime: metav1.NewTime(time.Unix(50, 0))}
+	not := hpa.Condition{Type: "ScaledToZero", Reason: "NotScaledToZero"}
+	is := hpa.Condition{Type: "ScaledToZero", Status: true, Reason: "ScaledToZero"}
+	wake := hpa.Recommendation{At: time.Unix(100, 0), Current: 0, Desired: 2, Conditions: []hpa.Condition{not}}
+	sleep := hpa.Recommendation{At: time.Unix(100, 0), Current: 1, Desired: 0, Conditions: []hpa.Condition{is}}
+	for name, tc := range map[string]struct {
+		old  []metav1.Condition
+		rec  hpa.Recommendation
+		mode control.Mode
+		err  error
+		want bool
+	}{
+		"woken":                       {[]metav1.Condition{was}, wake, control.Active, nil, false},
+		"woken, but the write failed": {[]metav1.Condition{was}, wake, control.Active, errors.New("no answer"), true},
+		"woken, but in between":       {[]metav1.Condition{was}, wake, control.Active, control.ErrConflict, true},
+		"would be woken":              {[]metav1.Condition{was}, wake, control.DryRun, nil, true},
+		"taken to zero":               {nil, sleep, control.Active, nil, true},
+		"perhaps taken to zero":       {nil, sleep, control.Active, errors.New("no answer"), true},
+		"somebody else was faster":    {nil, sleep, control.Active, control.ErrConflict, false},
+		"would be taken to zero":      {nil, sleep, control.DryRun, nil, false},
+	} {
+		o := Outcome{Autoscaler: control.Autoscaler{Mode: tc.mode}, Recommendation: tc.rec, Err: tc.err}
+		got := statusAfter(&v1alpha1.AutoscalerStatus{Conditions: tc.old}, &o).Conditions
+		if meta.IsStatusConditionTrue(got, "ScaledToZero") != tc.want {
+			t.Errorf("%s: the conditions are %+v", name, got)
 		}
 	}
 }

@@ -245,7 +245,11 @@ func (s *Server) scale(w http.ResponseWriter, r *http.Request, req request, name
 		}
 		next := clone(stored)
 		spec, _ := body["spec"].(Object)
-		next["spec"].(Object)["replicas"] = spec["replicas"] //nolint:forcetypeassert // what is scaled has a spec
+		replicas, given := spec["replicas"]
+		if !given { // zero is left out of a scale, and not of what is scaled
+			replicas = float64(0)
+		}
+		next["spec"].(Object)["replicas"] = replicas //nolint:forcetypeassert // what is scaled has a spec
 		if stored = next; !dry(r) {
 			stored = s.store(req.key, name, next)
 		}
