@@ -77,10 +77,10 @@ type Workload struct {
 	// Paused is true while the owner's rollout is paused.
 	Paused bool `json:"paused,omitempty"`
 	// SurgesFirst is true where a rollout makes a new replica before it takes an old one away, so that none of the desired ones
-	// is missed meanwhile: a Deployment whose maxUnavailable comes to 0.
+	// is missed meanwhile: a Deployment or a DaemonSet whose maxUnavailable comes to 0.
 	SurgesFirst bool `json:"surgesFirst,omitempty"`
-	// RolloutTakes is how many of the desired replicas a rollout may take away at once where it does not surge first: what a
-	// Deployment's maxUnavailable comes to, all with the strategy Recreate. 0 is one.
+	// RolloutTakes is how many of the desired replicas a rollout may take away at once where it does not surge first: what its
+	// maxUnavailable comes to, all of a Deployment with the strategy Recreate. 0 is one.
 	RolloutTakes int32 `json:"rolloutTakes,omitempty"`
 	// Owners are who else writes the workload's spec; empty: nobody that is known.
 	Owners []Owner `json:"owners,omitempty"`

@@ -40,8 +40,9 @@ func (c *Config) Validate() error {
 	between("leaderElection.retryPeriod", l.RetryPeriod, 100*time.Millisecond, time.Minute)
 	// client-go asks for renewDeadline > 1.2 × retryPeriod (its jitter) and leaseDuration > renewDeadline.
 	check(float64(l.RenewDeadline) > 1.2*float64(l.RetryPeriod), "leaderElection.renewDeadline", l.RenewDeadline, "allowed is more than 1.2 × leaderElection.retryPeriod")
-	check(l.LeaseDuration > l.RenewDeadline && l.LeaseDuration.D() <= 10*time.Minute, "leaderElection.leaseDuration", l.LeaseDuration,
-		"allowed is more than leaderElection.renewDeadline, at most 10m0s")
+	// A Lease has whole seconds, and the API server refuses one of none.
+	check(l.LeaseDuration > l.RenewDeadline && l.LeaseDuration.D() >= time.Second && l.LeaseDuration.D() <= 10*time.Minute,
+		"leaderElection.leaseDuration", l.LeaseDuration, "allowed is more than leaderElection.renewDeadline, 1s to 10m0s")
 
 	m := c.Metrics
 	between("metrics.scrapePeriod", m.ScrapePeriod, time.Second, 5*time.Minute)

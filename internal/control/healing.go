@@ -52,6 +52,7 @@ type Healing struct {
 	mu      sync.Mutex
 	busy    map[cluster.Ref]struct{}
 	charged charges
+	resting rests
 	expired time.Time
 }
 
@@ -124,6 +125,7 @@ func (h *Healing) expire(ctx context.Context, watched []governed, now time.Time)
 	}
 	h.expired = now
 	h.charged.keep(watched)
+	h.resting.keep(watched)
 	h.pending.Go(func() {
 		defer h.release(expireRef())
 		limited, cancel := context.WithTimeout(ctx, expireTimeout)
@@ -242,7 +244,7 @@ func (h *Healing) drop(held []planned) {
 func (h *Healing) start(ctx context.Context, p planned, now time.Time) {
 	w, policy, plan := p.in.Workload, p.in.Policy, p.plan
 	plan.Save = worthStoring(plan.Save, p.in.Incidents, now)
-	if len(plan.Save) == 0 && plan.Action == nil {
+	if len(plan.Save) == 0 && plan.Action == nil || h.resting.resting(w.Ref, now) {
 		h.release(w.Ref)
 		return
 	}
@@ -277,7 +279,7 @@ func (h *Healing) release(r cluster.Ref) {
 // carryOut does what the plan says, in the order that makes it safe: evidence, budget, intent, action, outcome. Whatever
 // fails ends the plan; the next pass starts again from what is stored.
 func (h *Healing) carryOut(ctx context.Context, w *cluster.Workload, policy healing.Policy, plan healing.Plan, now time.Time) {
-	act := plan.Action
+	act, began := plan.Action, time.Now()
 	var intent incident.Incident // the stored incident that holds the action's intent
 	for _, save := range plan.Save {
 		in := h.capture(ctx, w, save)
@@ -288,6 +290,7 @@ func (h *Healing) carryOut(ctx context.Context, w *cluster.Workload, policy heal
 			}
 		}
 		stored, err := h.save(ctx, in)
+		h.resting.stored(w.Ref, now.Add(time.Since(began)), err)
 		if err != nil {
 			return
 		}

@@ -26,8 +26,9 @@ func (p *Platform) AllIncidents() []incident.Incident {
 	now := time.Now()
 	var out []incident.Incident
 	for _, o := range p.own.allIncidents(records[*v1alpha1.Incident](p.feeds.incidents), now) {
-		if in := record.ReadIncident(o); in.State.Active() || now.Sub(in.ResolvedAt) < recent {
-			out = append(out, in)
+		// A day of resolved ones is kept, and every pass asks: what is not wanted is not read.
+		if at := o.Status.ResolvedAt; incident.State(o.Status.State).Active() || at != nil && now.Sub(at.Time) < recent {
+			out = append(out, record.ReadIncident(o))
 		}
 	}
 	return out

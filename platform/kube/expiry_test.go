@@ -17,6 +17,7 @@ import (
 	"github.com/homeostat/homeostat/internal/control"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/policy/record"
+	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/platform/kube/internal/apitest"
 )
 
@@ -173,5 +174,28 @@ func TestAWorkloadThatComesBackKeepsItsIncident(t *testing.T) {
 	}
 	if got := p.Incidents(web()); len(got) != 1 || !got[0].State.Active() {
 		t.Errorf("its incidents are %+v", got)
+	}
+}
+
+// Every pass asks for all incidents, and a namespace keeps a day of resolved ones: those that are not wanted must cost next to nothing.
+func TestWhatEndedLongAgoIsNotReadInEveryPass(t *testing.T) {
+	w := newWorld(t)
+	const n = 100
+	for i := range n {
+		in := w.anIncident(fmt.Sprintf("ended-%03d", i), incident.Resolved)
+		in.ResolvedAt = w.now.Add(-recent - time.Minute)
+		for range incident.MaxEvidence {
+			in.Evidence = append(in.Evidence, incident.Evidence{Kind: incident.EvidenceUsage, Points: make([]metrics.Point, incident.MaxPoints)})
+		}
+		w.Put(t, record.Incident(&in))
+	}
+	open := w.anIncident("open", incident.Open)
+	w.Put(t, record.Incident(&open))
+	p := w.start(t, nil)
+	if got := p.AllIncidents(); len(got) != 1 || got[0].Name != "open" {
+		t.Fatalf("%d incidents, want the one that is open", len(got))
+	}
+	if allocs := testing.AllocsPerRun(5, func() { p.AllIncidents() }); allocs > 5*n {
+		t.Errorf("%.0f allocations for %d incidents that ended long ago", allocs, n)
 	}
 }

@@ -158,6 +158,11 @@ func (p *Platform) Start(ctx context.Context) error {
 	p.running.Go(func() { p.served.run(run, first) })
 	p.running.Go(func() { p.keda.Run(run) })
 	p.running.Go(func() { p.followBudget(run) })
+	p.running.Go(func() {
+		tick := time.NewTicker(noteEvery)
+		defer tick.Stop()
+		p.keepNotes(run, tick.C)
+	})
 	p.running.Go(func() { p.sources.Run(run) })
 	p.running.Go(func() {
 		p.contact.probe(run, p.clients.ask, func(err error) {

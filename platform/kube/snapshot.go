@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -29,6 +30,25 @@ func (p *Platform) Snapshot(now time.Time) *cluster.Snapshot {
 	}, now)
 	out.Synced, out.Stale = p.Synced(), p.contact.stale(now)
 	return out
+}
+
+// noteEvery is how often the view is looked at for what nothing but looking tells, whoever leads.
+const noteEvery = 10 * time.Second
+
+// keepNotes looks at the view at every tick until ctx is done: when each revision was last healthy and since when a Service has no
+// endpoint is remembered by who looks, and a standby that takes over in the middle of a failure could not look back. On a view that is
+// old nothing is noted.
+func (p *Platform) keepNotes(ctx context.Context, tick <-chan time.Time) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+		}
+		if now := time.Now(); p.Synced() && p.contact.stale(now) < noteEvery {
+			p.Snapshot(now)
+		}
+	}
 }
 
 // open reports whether every feed has been read and may be.

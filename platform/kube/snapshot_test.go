@@ -2,10 +2,12 @@ package kube
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,7 @@ import (
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/metrics"
 	"github.com/homeostat/homeostat/platform/kube/internal/apitest"
+	"github.com/homeostat/homeostat/platform/kube/view"
 )
 
 // said is a log that can be read while it is written.
@@ -220,5 +223,42 @@ func TestThrottlingIsAtItsContainer(t *testing.T) {
 	}
 	if c := r[1].Containers[0]; c.ThrottledKnown {
 		t.Errorf("the other replica's is known: %+v", c)
+	}
+}
+
+// A standby is not asked for its view. What it has to know of the time before it leads, it notes all the same: that the revision which
+// fails now was healthy, and since when the Service has no endpoint.
+func TestAStandbyRemembersWhatWasHealthy(t *testing.T) {
+	w := newWorld(t)
+	w.Put(t, apitest.Object{
+		"apiVersion": "v1", "kind": "Service", "metadata": apitest.Object{"namespace": "shop", "name": "web", "uid": "svc-web"},
+		"spec": apitest.Object{"selector": apitest.Object{"app": "web"}},
+	})
+	w.endpoints(t, true)
+	p := w.start(t, nil)
+	tick, ended := make(chan time.Time), make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		defer close(ended)
+		p.keepNotes(ctx, tick)
+	}()
+	tick <- time.Time{}
+	tick <- time.Time{} // the first look has ended
+	stop()
+	<-ended
+	w.endpoints(t, false)
+	w.pod(t, "web-1", "crash-loop")
+	w.pod(t, "web-2", "crash-loop")
+	until(t, "the failure is in the view", func() bool {
+		return len(records[*view.Slice](p.feeds.slices)) == 1 && records[*view.Slice](p.feeds.slices)[0].Ready == 0 &&
+			!slices.ContainsFunc(records[*view.Pod](p.feeds.pods), func(o *view.Pod) bool { return o.Replica.Ready })
+	})
+	snap := p.Snapshot(time.Now())
+	if since := snap.Services["shop/web"].DownSince; since.IsZero() {
+		t.Error("it is not known that the service had an endpoint")
+	}
+	web := snap.Workloads[0]
+	if len(web.Revisions) != 1 || web.Revisions[0].HealthyAt.IsZero() {
+		t.Errorf("it is not known that the revision was healthy: %+v", web.Revisions)
 	}
 }

@@ -72,7 +72,7 @@ func (f *Follower) Run(ctx context.Context) {
 	tick := time.NewTicker(f.every)
 	defer tick.Stop()
 	for {
-		if f.served() {
+		if f.served(ctx) {
 			f.follow(ctx)
 		}
 		select {
@@ -104,8 +104,9 @@ func resource() schema.GroupVersionResource {
 }
 
 // served asks the API server whether it knows the kind. One that does not answer is asked again later.
-func (f *Follower) served() bool {
-	list, err := f.discovery.ServerResourcesForGroupVersion(resource().GroupVersion().String())
+func (f *Follower) served(ctx context.Context) bool {
+	ask := discovery.ToDiscoveryInterfaceWithContext(f.discovery)
+	list, err := ask.ServerResourcesForGroupVersionWithContext(ctx, resource().GroupVersion().String())
 	if err != nil {
 		return false
 	}

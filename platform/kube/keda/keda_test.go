@@ -132,3 +132,43 @@ func TestAClusterWithoutKedaIsNotAskedForObjects(t *testing.T) {
 	forbidden.Store(false)
 	until(t, "it is known again", func() bool { return len(f.Objects()) == 1 })
 }
+
+// An API server that takes a question and never answers must not keep the controller from its end.
+func TestAQuestionWithoutAnAnswerEndsWithTheFollower(t *testing.T) {
+	s := apitest.New(t)
+	asked, answer := make(chan struct{}, 16), make(chan struct{})
+	t.Cleanup(func() { close(answer) })
+	s.Hook(func(_ http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/apis/keda.sh") {
+			return false
+		}
+		asked <- struct{}{}
+		select {
+		case <-answer:
+		case <-r.Context().Done():
+		}
+		return true
+	})
+	hc, err := rest.HTTPClientFor(s.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hc.CloseIdleConnections()
+	served, err := discovery.NewDiscoveryClientForConfigAndClient(s.Config(), hc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		New(nil, served, []string{""}, time.Hour, slog.New(slog.DiscardHandler)).Run(ctx)
+	}()
+	<-asked
+	stop()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the follower still waits for an answer")
+	}
+}

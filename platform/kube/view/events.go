@@ -74,12 +74,13 @@ type objectEvents struct {
 
 // Events is a bounded store of events that several reflectors can feed. An update (a count that grew) replaces what was
 // known. A deletion is ignored: the API server forgets events after an hour, so does the store. It has no clock: the
-// newest event seen is its time. Safe for concurrent use; make one with NewEvents.
+// time for which it was last asked is its time, and never that of an event, for one node's clock may be hours ahead. Safe
+// for concurrent use; make one with NewEvents.
 type Events struct {
 	mu      sync.Mutex
 	objects map[eventObject]*list.Element // of *objectEvents
 	recent  *list.List                    // the object with the newest arrival first
-	newest  time.Time
+	asked   time.Time
 }
 
 // NewEvents returns an empty store.
@@ -102,10 +103,7 @@ func (e *Events) Add(obj any) error {
 	object := eventObject{ev.InvolvedObject.Kind, ev.Namespace, ev.InvolvedObject.Name}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if kept.event.Last.After(e.newest) {
-		e.newest = kept.event.Last
-	}
-	if kept.event.Last.Before(e.newest.Add(-MaxEventAge)) {
+	if kept.event.Last.Before(e.asked.Add(-MaxEventAge)) {
 		return nil
 	}
 	el := e.objects[object]
@@ -132,7 +130,7 @@ func (o *objectEvents) put(kept storedEvent) {
 
 // trim drops the objects that were not heard of for too long, and those beyond the bound. The lock must be held.
 func (e *Events) trim() {
-	oldest := e.newest.Add(-MaxEventAge)
+	oldest := e.asked.Add(-MaxEventAge)
 	for el := e.recent.Back(); el != nil; el = e.recent.Back() {
 		o := el.Value.(*objectEvents) //nolint:forcetypeassert // the list holds nothing else
 		if e.recent.Len() <= maxEventObjects && len(o.events) > 0 && !o.events[0].event.Last.Before(oldest) {
@@ -167,6 +165,7 @@ func (e *Events) Resync() error { return nil }
 func (e *Events) About(kind, namespace, name, uid string, now time.Time) []cluster.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.asked = now
 	el := e.objects[eventObject{kind, namespace, name}]
 	if el == nil {
 		return nil

@@ -83,6 +83,7 @@ func TestEventsAreBounded(t *testing.T) {
 	if len(e.objects) != maxEventObjects || e.recent.Len() != maxEventObjects {
 		t.Errorf("%d objects are kept, at most %d may be", len(e.objects), maxEventObjects)
 	}
+	e.About("Pod", "shop", "later", "u", noon.Add(2*MaxEventAge))
 	add(t, e, event("Pod", "later", "u", "BackOff", 1, noon.Add(2*MaxEventAge)))
 	if len(e.objects) != 1 {
 		t.Errorf("%d objects are kept after their time", len(e.objects))
@@ -108,5 +109,23 @@ func TestEventsOfTheNewKind(t *testing.T) {
 	}
 	if e.Add("x") == nil {
 		t.Error("what is no event was taken")
+	}
+}
+
+// An event has the time of the clock that made it. One node's that is hours ahead must not have the events of all others taken for
+// long past.
+func TestAClockThatIsAheadDropsNoEventsOfOthers(t *testing.T) {
+	e := NewEvents()
+	add(t, e, event("Pod", "before", "u", "BackOff", 1, noon.Add(-time.Minute)))
+	add(t, e, event("Pod", "ahead", "u", "BackOff", 1, noon.Add(3*MaxEventAge)))
+	add(t, e, event("Pod", "after", "u", "BackOff", 1, noon))
+	for _, name := range []string{"before", "ahead", "after"} {
+		if got := e.About("Pod", "shop", name, "u", noon); len(got) != 1 {
+			t.Errorf("%d events are known about %s, want 1", len(got), name)
+		}
+	}
+	add(t, e, event("Pod", "ahead", "u", "Unhealthy", 1, noon.Add(3*MaxEventAge)), event("Pod", "later", "u", "BackOff", 1, noon.Add(time.Minute)))
+	if got := e.About("Pod", "shop", "later", "u", noon.Add(time.Minute)); len(got) != 1 {
+		t.Errorf("%d events are known about what came later, want 1", len(got))
 	}
 }

@@ -121,15 +121,44 @@ func rolloutTakes(d *appsv1.Deployment) int32 {
 			surge = *u.MaxSurge
 		}
 	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(&unavailable, int(desired), false)
+	return takesAway(desired, unavailable, surge, false)
+}
+
+// takesAway returns how many of the replicas may be away beyond those that are made first; all where that cannot be read. The
+// controllers round the surge up, and what may be unavailable as roundUp says.
+func takesAway(desired int32, unavailable, surge intstr.IntOrString, roundUp bool) int32 {
+	n, err := intstr.GetScaledValueFromIntOrPercent(&unavailable, int(desired), roundUp)
 	more, surgeErr := intstr.GetScaledValueFromIntOrPercent(&surge, int(desired), true)
 	switch {
 	case err != nil || surgeErr != nil:
 		return desired
-	case n <= 0 && more <= 0: // the controller takes one away (ResolveFenceposts)
+	case n <= 0 && more <= 0: // the controllers take one away (ResolveFenceposts, updatedDesiredNodeCounts)
 		return min(desired, 1)
 	}
 	return min(desired, int32(max(n, 0))) //nolint:gosec // it comes from an int32
+}
+
+// orderedTakes returns the same of a StatefulSet: one, or maxUnavailable, rounded down and one at least
+// (getStatefulSetMaxUnavailable).
+func orderedTakes(s *appsv1.StatefulSet) int32 {
+	if u := s.Spec.UpdateStrategy.RollingUpdate; u != nil && u.MaxUnavailable != nil {
+		return max(takesAway(orOne(s.Spec.Replicas), *u.MaxUnavailable, intstr.FromInt32(0), false), 1)
+	}
+	return 1
+}
+
+// daemonTakes returns the same of a DaemonSet: maxUnavailable, rounded up, and one by default (UnavailableCount).
+func daemonTakes(d *appsv1.DaemonSet) int32 {
+	unavailable, surge := intstr.FromInt32(1), intstr.FromInt32(0)
+	if u := d.Spec.UpdateStrategy.RollingUpdate; u != nil {
+		if u.MaxUnavailable != nil {
+			unavailable = *u.MaxUnavailable
+		}
+		if u.MaxSurge != nil {
+			surge = *u.MaxSurge
+		}
+	}
+	return takesAway(d.Status.DesiredNumberScheduled, unavailable, surge, true)
 }
 
 func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
@@ -175,6 +204,7 @@ func (r *Records) statefulSet(s *appsv1.StatefulSet) *Owner {
 	}
 	head := r.head(out, s)
 	head.Current, head.Kept = r.intern(s.Status.CurrentRevision), kept
+	head.RolloutTakes = orderedTakes(s)
 	coming := s.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType && s.Status.UpdateRevision != s.Status.CurrentRevision
 	out.RollingOut = coming && s.Status.UpdatedReplicas < out.Desired-kept
 	// The last replica has the new revision before it is ready; only then is it the current one.
@@ -187,7 +217,9 @@ func (r *Records) daemonSet(s *appsv1.DaemonSet) *Owner {
 	out.Desired, out.Existing = s.Status.DesiredNumberScheduled, s.Status.CurrentNumberScheduled
 	out.RollingOut = s.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType &&
 		s.Status.UpdatedNumberScheduled < s.Status.DesiredNumberScheduled
-	r.head(out, s)
+	head := r.head(out, s)
+	head.RolloutTakes = daemonTakes(s)
+	head.SurgesFirst = out.Desired > 0 && head.RolloutTakes == 0
 	return out
 }
 

@@ -354,3 +354,35 @@ func TestWhatARolloutTakesAway(t *testing.T) {
 		}
 	}
 }
+
+// A DaemonSet's maxUnavailable is rounded up, a StatefulSet's down to one at least; by default both take one away.
+func TestWhatARolloutOfOtherKindsTakesAway(t *testing.T) {
+	number, share := func(n int32) *intstr.IntOrString { v := intstr.FromInt32(n); return &v }, func(s string) *intstr.IntOrString { v := intstr.FromString(s); return &v }
+	for _, tt := range []struct {
+		name               string
+		replicas           int32
+		unavailable, surge *intstr.IntOrString
+		daemons, ordered   int32
+	}{
+		{"the defaults", 5, nil, nil, 1, 1},
+		{"all at once", 5, share("100%"), nil, 5, 5},
+		{"a share", 5, share("50%"), nil, 3, 2},
+		{"a small share", 5, share("10%"), nil, 1, 1},
+		{"more than there are", 3, number(7), nil, 3, 3},
+		{"a surge alone", 5, number(0), number(1), 0, 1},
+		{"unreadable", 4, share("some"), nil, 4, 4},
+	} {
+		d := &appsv1.DaemonSet{Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: tt.replicas}}
+		s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: &tt.replicas}}
+		if tt.unavailable != nil || tt.surge != nil {
+			d.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxUnavailable: tt.unavailable, MaxSurge: tt.surge}
+			s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{MaxUnavailable: tt.unavailable}
+		}
+		if got := NewRecords().daemonSet(d).Head; got.RolloutTakes != tt.daemons || got.SurgesFirst != (tt.daemons == 0) {
+			t.Errorf("%s: a rollout of a DaemonSet takes %d away, surges first is %v; want %d", tt.name, got.RolloutTakes, got.SurgesFirst, tt.daemons)
+		}
+		if got := NewRecords().statefulSet(s).Head; got.RolloutTakes != tt.ordered || got.SurgesFirst {
+			t.Errorf("%s: a rollout of a StatefulSet takes %d away, surges first is %v; want %d", tt.name, got.RolloutTakes, got.SurgesFirst, tt.ordered)
+		}
+	}
+}

@@ -65,6 +65,12 @@ func TestWhatDoesNotFitIsLeftAlone(t *testing.T) {
 				th.edit(t, "deployments", "web", func(o object) { spec(o)["paused"] = true })
 			}, reason: healing.ReasonFailed, message: "is paused",
 		},
+		"a restart that nothing would carry on": {
+			action: all["restart a statefulset"].action, prepare: func(t *testing.T, th *theatre) {
+				t.Helper()
+				th.edit(t, "statefulsets", "db", func(o object) { spec(o)["updateStrategy"] = object{"type": "OnDelete"} })
+			}, reason: healing.ReasonNotSupported, message: "OnDelete",
+		},
 		"a rollback of a paused deployment": {
 			action: all["rollback"].action, prepare: func(t *testing.T, th *theatre) {
 				t.Helper()

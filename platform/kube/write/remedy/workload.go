@@ -28,6 +28,8 @@ type workload struct {
 	template *corev1.PodTemplateSpec
 	selector *metav1.LabelSelector
 	paused   bool
+	// onDelete is true where a pod gets the newest template only when somebody deletes it.
+	onDelete bool
 	// observed is true where its controller has seen the newest spec.
 	observed bool
 	// ordered is true for a StatefulSet that replaces its pods one after the other, each only when those before it are ready.
@@ -52,12 +54,14 @@ func (s *Surgeon) workload(ctx context.Context, a *healing.Action) (w *workload,
 			w.resource, w.meta, w.template, w.selector = "statefulsets", o.ObjectMeta, &o.Spec.Template, o.Spec.Selector
 			w.observed = o.Status.ObservedGeneration >= o.Generation
 			w.ordered = o.Spec.PodManagementPolicy != appsv1.ParallelPodManagement
+			w.onDelete = o.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
 		}
 	case cluster.KindDaemonSet:
 		var o *appsv1.DaemonSet
 		if o, err = apps.DaemonSets(a.Workload.Namespace).Get(ctx, name, get); err == nil {
 			w.resource, w.meta, w.template, w.selector = "daemonsets", o.ObjectMeta, &o.Spec.Template, o.Spec.Selector
 			w.observed = o.Status.ObservedGeneration >= o.Generation
+			w.onDelete = o.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
 		}
 	default:
 		return nil, unsupported(fmt.Sprintf("%s has no revisions: only a Deployment, a StatefulSet and a DaemonSet have", a.Workload)), false
@@ -105,6 +109,8 @@ func (s *Surgeon) restartWorkload(ctx context.Context, a *healing.Action) healin
 		return already(fmt.Sprintf("%s is being restarted already", a.Workload))
 	case w.paused:
 		return failed(fmt.Sprintf("%s is paused: nothing would be rolled out", a.Workload))
+	case w.onDelete:
+		return unsupported(fmt.Sprintf("%s has the update strategy OnDelete: its pods would go on until somebody deletes them", a.Workload))
 	}
 	at := time.Now().UTC().Format(time.RFC3339)
 	c := s.patch(w, types.StrategicMergePatchType, map[string]any{
