@@ -28,11 +28,19 @@ $(LAB):
 	@mkdir -p bin
 	cd lab && CGO_ENABLED=0 go build -trimpath -o ../bin/lab ./cmd/lab
 
+# What goes into an image is for Linux, whatever builds it.
+MACHINE ?= $(shell uname -s)
+IN_IMAGES := $(if $(filter Linux,$(MACHINE)),bin,dist/linux)
 .PHONY: images
 images: build $(LAB) ## build dist/homeostat.tar and dist/demoapp.tar, without Docker
 	@mkdir -p dist
-	$(LAB) image --name localhost/homeostat:dev --entrypoint /homeostat --out dist/homeostat.tar bin/homeostat
-	$(LAB) image --name localhost/demoapp:dev --entrypoint /demoapp --out dist/demoapp.tar bin/demoapp
+ifneq ($(IN_IMAGES),bin)
+	@mkdir -p $(IN_IMAGES)
+	GOOS=linux $(GO_BUILD) '-s -w -X github.com/homeostat/homeostat/internal/cli.version=$(VERSION)' -o $(IN_IMAGES)/homeostat ./cmd/homeostat
+	GOOS=linux $(GO_BUILD) '-s -w -X main.version=$(VERSION)' -o $(IN_IMAGES)/demoapp ./cmd/demoapp
+endif
+	$(LAB) image --name localhost/homeostat:dev --entrypoint /homeostat --out dist/homeostat.tar $(IN_IMAGES)/homeostat
+	$(LAB) image --name localhost/demoapp:dev --entrypoint /demoapp --out dist/demoapp.tar $(IN_IMAGES)/demoapp
 
 ##@ Try
 

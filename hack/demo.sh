@@ -23,10 +23,13 @@ BESIDE=hack/observability.sh
 
 say() { printf '%s\n' "$*"; }
 
+# is_lab: whether KUBECONFIG is the lab's. Its own kubectl knows no other cluster.
+is_lab() { [ -n "$ON_LAB" ] || [ "${KUBECONFIG:-}" -ef "$("$LAB" kubeconfig 2>/dev/null)" ]; }
+
 k() {
   if [ -z "$ON_LAB" ] && command -v kubectl >/dev/null; then
     kubectl "$@"
-  elif [ -x "$LAB" ]; then
+  elif [ -x "$LAB" ] && is_lab; then
     "$LAB" kubectl "$@"
   else
     say "kubectl is needed and not on the PATH" >&2
@@ -102,6 +105,8 @@ image_hint() {
   say "deploy/README.md says how to use a registry."
 }
 
+answers() { k version >/dev/null || { say "the cluster of KUBECONFIG=$KUBECONFIG does not answer"; exit 1; }; }
+
 there() { k get "$@" >/dev/null 2>&1; }
 
 # ours NAMESPACE: whether up has made it.
@@ -172,7 +177,8 @@ up() {
   if [ -z "${KUBECONFIG:-}" ]; then
     lab_up
   fi
-  k version >/dev/null || { say "the cluster of KUBECONFIG=$KUBECONFIG does not answer"; exit 1; }
+  answers
+  [ -n "$ON_LAB" ] || say "On the cluster of KUBECONFIG=$KUBECONFIG, context $(k config current-context)."
   local base=deploy/base
   if [ "$OBSERVABILITY" = 1 ]; then
     "$BESIDE" runs || STARTED_BESIDE=yes
@@ -188,8 +194,10 @@ up() {
   fi
   k wait --for=condition=Established --timeout=60s \
     crd/autoscalers.homeostat.dev crd/healingpolicies.homeostat.dev crd/incidents.homeostat.dev
-  # A fresh start: incidents of the last hour make the next ones stay open longer, and a policy keeps its spent budget.
-  k -n demo delete incidents,healingpolicies --all --ignore-not-found
+  # A fresh start: incidents of the last hour make the next ones stay open longer, and a policy keeps its spent budget. Of the demo app
+  # alone: the namespace may be there already, with others in it.
+  k -n demo delete incidents -l homeostat.dev/workload-name=web --ignore-not-found
+  k -n demo delete healingpolicies web --ignore-not-found
   deploy demo web hack/demo
   rolled_out homeostat-system homeostat
   rolled_out demo web
@@ -220,12 +228,13 @@ down() {
     fi
     rm -f "$MARKER"
     if ! KUBECONFIG=$("$LAB" kubeconfig 2>/dev/null); then
-      say "There is no lab, so nothing of the demo is left."
+      say "There is no lab, so nothing of the demo is left on one. On another cluster: KUBECONFIG=... make demo-down"
       return
     fi
     export KUBECONFIG
     say "The lab was there before the demo and stays: make lab-down ends it."
   fi
+  answers # or nothing would be removed, without a word
   if ours demo; then
     k delete namespace demo
   elif there namespace demo; then

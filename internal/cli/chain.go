@@ -88,9 +88,7 @@ func (c *chainFlags) chain(ctx context.Context, f *sourceFlags, since time.Durat
 			return out, err
 		}
 	}
-	if since > 0 {
-		out.Moments = slices.DeleteFunc(out.Moments, func(m report.Moment) bool { return now.Sub(m.At) > since })
-	}
+	out.Moments, out.Notes = newer(out.Moments, out.Notes, since, now)
 	out.Moments = report.Order(out.Moments)
 	return out, nil
 }

@@ -53,8 +53,10 @@ func usagef(format string, args ...any) error { return usageError{msg: fmt.Sprin
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   filepath.Base(commandName()),
-		Short: "Scale and heal workloads, and say why",
+		Use: "homeostat",
+		// Of a name with a space cobra takes the first word alone, which is kubectl's.
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: commandName()},
+		Short:       "Scale and heal workloads, and say why",
 		Long: "Homeostat keeps workloads at their set point: one controller that scales them, heals them, and can say of everything\n" +
 			"it did, and did not do, why. Try `homeostat demo`: it needs no cluster.",
 		SilenceUsage:  true,
@@ -69,6 +71,9 @@ func newRoot() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2 // letters
 	root.AddCommand(newRun(), newExplain(), newIncidents(), newIncident(), newTimeline(), newWhy(), newPostmortem(),
 		newReplay(), newAdopt(), newDemo(), newDemoApp(), newVersion())
+	for _, cmd := range root.Commands() {
+		cmd.Example = strings.ReplaceAll(cmd.Example, "homeostat ", commandName()+" ")
+	}
 	return root
 }
 

@@ -32,6 +32,14 @@ func useCluster(t *testing.T, url string) {
 	t.Setenv("KUBECONFIG", path)
 }
 
+func TestAKubeconfigThatIsNotThereIsNamed(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none")
+	t.Setenv("KUBECONFIG", missing)
+	if code, _, errs := call(t, "incidents"); code != 1 || !strings.Contains(errs, missing) || strings.Contains(errs, "set KUBECONFIG") {
+		t.Errorf("exits with %d and says %s", code, errs)
+	}
+}
+
 func TestWrongCallsExitWithTwoAndSayWhatIsAllowed(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("HOME", t.TempDir())
@@ -39,10 +47,20 @@ func TestWrongCallsExitWithTwoAndSayWhatIsAllowed(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("metrics: {window: 1s}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	worse := filepath.Join(t.TempDir(), "worse.yaml")
+	if err := os.WriteFile(worse, []byte("metrics: {window: 1s}\nhealing: {maxIncidents: 0}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unknown := filepath.Join(t.TempDir(), "unknown.yaml")
+	if err := os.WriteFile(unknown, []byte("scaling:\n  perod: 1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		args []string
 		want []string
 	}{
+		{[]string{"run", "--config", worse}, []string{"metrics.window", "healing.maxIncidents"}},
+		{[]string{"run", "--config", unknown}, []string{"line 2", "perod", "docs/configuration.md"}},
 		{[]string{"bogus"}, []string{`no command "bogus"`, "--help"}},
 		{[]string{"incidens"}, []string{`no command "incidens"`, "perhaps incident"}},
 		{[]string{"explain"}, []string{"one argument", "autoscaler/web"}},
@@ -62,6 +80,7 @@ func TestWrongCallsExitWithTwoAndSayWhatIsAllowed(t *testing.T) {
 		{[]string{"timeline", "web"}, []string{`"web"`, "deploy/NAME"}},
 		{[]string{"timeline", "ingress/web"}, []string{`"ingress/web"`, "sts/NAME"}},
 		{[]string{"timeline", "deploy/web", "--since", "-1h"}, []string{"--since", "-1h", "negative"}},
+		{[]string{"timeline", "deploy/web", "--state", "x"}, []string{`"deploy/web"`, "service/NAME"}},
 		{[]string{"timeline", "deploy/web", "-A"}, []string{"--all-namespaces", "--namespace"}},
 		{[]string{"why", "deploy/web"}, []string{`"deploy/web"`, "pod/NAME"}},
 		{[]string{"postmortem"}, []string{"one incident"}},
@@ -165,6 +184,21 @@ func TestANameThatIsNotThereNamesThoseThatAre(t *testing.T) {
 	}
 	if code, _, stderr := call(t, "incidents", "--state", t.TempDir()); code != 1 || !strings.Contains(stderr, "state folder") {
 		t.Errorf("exits with %d and says %q", code, stderr)
+	}
+}
+
+func TestAPluginOfKubectlSaysHowItIsCalled(t *testing.T) {
+	own := os.Args[0]
+	t.Cleanup(func() { os.Args[0] = own })
+	os.Args[0] = "/usr/local/bin/kubectl-homeostat"
+	_, help, _ := call(t, "explain", "--help")
+	for _, want := range []string{"  kubectl homeostat explain autoscaler/NAME", "  kubectl homeostat explain hpa/web -n demo -o json"} {
+		if !strings.Contains(help, want) {
+			t.Errorf("%q is not in\n%s", want, help)
+		}
+	}
+	if _, _, errs := call(t, "explane"); !strings.Contains(errs, "see kubectl homeostat --help") {
+		t.Errorf("says %q", errs)
 	}
 }
 

@@ -190,9 +190,14 @@ func changed(before, now map[string]string) string {
 	return ": " + strings.Join(parts, ", ")
 }
 
-// about returns the incidents of the workload, and those that name it as a member.
+// about returns the incidents of the workload, and those that name it as a member; of a pod, those that name it as a replica, too.
 func about(list []incident.Incident, ref cluster.Ref) []incident.Incident {
 	return slices.DeleteFunc(slices.Clone(list), func(in incident.Incident) bool {
-		return !in.Workload.Same(ref) && !slices.ContainsFunc(in.Members, func(m incident.Member) bool { return m.Workload.Same(ref) })
+		return !in.Workload.Same(ref) && !namesPod(&in, ref) && !slices.ContainsFunc(in.Members, func(m incident.Member) bool { return m.Workload.Same(ref) })
 	})
+}
+
+// namesPod reports whether ref is a pod and the incident is about it as a replica of its workload. A local run has one namespace.
+func namesPod(in *incident.Incident, ref cluster.Ref) bool {
+	return ref.Kind == cluster.KindPod && (ref.Namespace == "" || in.Namespace == ref.Namespace) && report.Names(in, ref.Name)
 }

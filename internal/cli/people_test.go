@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,7 @@ func (s *ward) start(t *testing.T) {
 	incidents := &v1alpha1.IncidentList{Items: []v1alpha1.Incident{*record.Incident(&in)}}
 	serve("/apis/homeostat.dev/v1alpha1/incidents", incidents)
 	serve("/apis/homeostat.dev/v1alpha1/namespaces/demo/incidents", incidents)
+	serve("/apis/homeostat.dev/v1alpha1/namespaces/quiet/incidents", &v1alpha1.IncidentList{})
 	autoscaler := v1alpha1.Autoscaler{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "web"}}
 	autoscaler.Spec.ScaleTargetRef.Kind, autoscaler.Spec.ScaleTargetRef.Name = "Deployment", "web"
 	autoscaler.Status.LastChanges = []v1alpha1.ScaleChange{{Time: metav1.NewMicroTime(s.began.Add(time.Minute)), From: 2, To: 4, Reason: "CPU", Message: "cpu is at 81 %", ID: "d-846b76909f"}}
@@ -125,6 +128,22 @@ func inOrder(t *testing.T, text string, parts ...string) {
 	}
 }
 
+func TestAClusterThatDoesNotAnswerIsAskedOnce(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		http.Error(w, "no", http.StatusBadGateway)
+	}))
+	t.Cleanup(server.Close)
+	useCluster(t, server.URL)
+	for _, args := range [][]string{{"timeline", "deploy/web"}, {"why", "pod/web-1"}} {
+		asked = 0
+		if code, _, errs := call(t, args...); code != 1 || asked != 1 || strings.Count(errs, "list incidents") != 1 {
+			t.Errorf("%q exits with %d, asks %d times, and says %s", args, code, asked, errs)
+		}
+	}
+}
+
 func TestTimelineTellsScalingsRolloutsIncidentsAndEventsInOrder(t *testing.T) {
 	(&ward{began: time.Now().Add(-10 * time.Minute)}).start(t)
 	code, out, errs := call(t, "timeline", "deploy/web")
@@ -148,11 +167,35 @@ func TestTimelineTellsScalingsRolloutsIncidentsAndEventsInOrder(t *testing.T) {
 	}
 }
 
+// Whoever was woken up and asks in the wrong namespace must not read that all is well.
+func TestNoIncidentsNamesTheNamespace(t *testing.T) {
+	(&ward{began: time.Now()}).start(t)
+	if _, out, _ := call(t, "incidents", "-n", "quiet"); !strings.Contains(out, `namespace "quiet"`) || !strings.Contains(out, "-A") {
+		t.Errorf("in a namespace without any: %q", out)
+	}
+	if _, out, _ := call(t, "incidents", "-n", "quiet", "-o", "json"); out != "[]\n" {
+		t.Errorf("for machines: %q", out)
+	}
+}
+
 func TestWhatMayNotBeReadIsSaidAndTheRestIsShown(t *testing.T) {
 	(&ward{began: time.Now(), forbidden: "/apis/apps/v1/namespaces/demo/replicasets", onlyDemo: true}).start(t)
 	code, out, errs := call(t, "timeline", "deploy/web")
 	if code != 0 || !strings.Contains(out, "rollouts may not be read") || !strings.Contains(out, "IncidentOpened") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+}
+
+// The incident is its workload's, and names the pod.
+func TestTimelineOfAPodHasTheIncidentsThatNameIt(t *testing.T) {
+	(&ward{began: time.Now().Add(-10 * time.Minute)}).start(t)
+	code, out, errs := call(t, "timeline", "pod/web-0")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	inOrder(t, out, "IncidentOpened", "Stopping container app")
+	if _, out, _ = call(t, "timeline", "pod/web-1"); strings.Contains(out, "IncidentOpened") {
+		t.Errorf("another pod's incident is in it:\n%s", out)
 	}
 }
 
@@ -167,6 +210,36 @@ func TestWhyOfAPodThatIsThereAndOfOneThatIsGone(t *testing.T) {
 	}
 	if _, out, _ = call(t, "why", "pod/nobody"); !strings.Contains(out, "nothing is known of it") {
 		t.Errorf("of one that never was: %s", out)
+	}
+}
+
+// A pod that may not be read is not one that is gone.
+func TestWhyOfAPodThatMayNotBeRead(t *testing.T) {
+	(&ward{began: time.Now().Add(-5 * time.Minute), forbidden: "/api/v1/namespaces/demo/pods/web-1"}).start(t)
+	code, out, errs := call(t, "why", "pod/web-1")
+	if code != 0 || !strings.Contains(out, "may not be read") || !strings.Contains(out, "nothing is known of web-1") || strings.Contains(out, "does not exist") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+}
+
+// A local run stores no replicas: one that was killed and started again in place must not be called gone.
+func TestWhyOfALocalReplicaDoesNotSayThatItIsGone(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "incidents"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stored := `{"version":1,"incident":{"namespace":"local","name":"web-oomkilled-1","cause":"web-33af was killed at its memory limit","subjects":[{"replica":"web-33af"}]}}`
+	for name, content := range map[string]string{"lock": "", "incidents/web-oomkilled-1.json": stored} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, errs := call(t, "why", "pod/web-33af", "--state", dir)
+	if code != 0 || strings.Contains(out, "is gone") || !strings.Contains(out, "killed at its memory limit") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if _, out, _ = call(t, "why", "pod/web-1111", "--state", dir); strings.Contains(out, "does not exist") {
+		t.Errorf("of one that no incident names: %s", out)
 	}
 }
 
@@ -185,5 +258,16 @@ func TestPostmortemAndIncident(t *testing.T) {
 	}
 	if code, _, errs = call(t, "postmortem", "nobody"); code != 1 || !strings.Contains(errs, `"nobody" not found`) {
 		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// What --since leaves out is not unknown.
+func TestSinceSaysWhatItLeavesOut(t *testing.T) {
+	(&ward{began: time.Now().Add(-10 * time.Minute)}).start(t)
+	for _, args := range [][]string{{"timeline", "deploy/web"}, {"timeline", "--id", "web-oomkilled-1"}} {
+		code, out, errs := call(t, append(args, "--since", "1s")...)
+		if code != 0 || !strings.Contains(out, "older than --since 1s") || strings.Contains(out, "Nothing is known") {
+			t.Errorf("%q exits with %d: %s%s", args, code, out, errs)
+		}
 	}
 }

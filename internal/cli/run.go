@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ func newRun() *cobra.Command {
 			if path != "" {
 				var err error
 				if cfg, err = config.Load(path); err != nil {
-					return usagef("%v", err)
+					return usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 				}
 			}
 			if listen != "" {

@@ -145,10 +145,13 @@ func newIncidents() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			resolved := 0
 			if active {
+				all := len(list)
 				list = slices.DeleteFunc(list, func(i incident.Incident) bool { return !i.State.Active() })
+				resolved = all - len(list)
 			}
-			return f.printList(cmd, list)
+			return f.printList(cmd, list, ns, resolved)
 		},
 	}
 	f.add(cmd)
@@ -156,9 +159,15 @@ func newIncidents() *cobra.Command {
 	return cmd
 }
 
-func (f *sourceFlags) printList(cmd *cobra.Command, list []incident.Incident) error {
+// printList prints the incidents of the namespace; resolved is how many of them were left out.
+func (f *sourceFlags) printList(cmd *cobra.Command, list []incident.Incident, ns string, resolved int) error {
 	if list == nil {
 		list = []incident.Incident{} // for machines an empty list, not null
 	}
-	return printed(cmd, f.output, list, func(w io.Writer) error { return report.Incidents(w, list, time.Now()) })
+	return printed(cmd, f.output, list, func(w io.Writer) error {
+		if len(list) == 0 {
+			return report.NoIncidents(w, ns, resolved)
+		}
+		return report.Incidents(w, list, time.Now())
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,6 +28,9 @@ func restConfig(kubeconfig, kubecontext string) (*rest.Config, string, error) {
 	rules.ExplicitPath = kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: kubecontext})
 	cfg, err := loader.ClientConfig()
+	if given := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); clientcmd.IsEmptyConfig(err) && given != "" && kubeconfig == "" {
+		return nil, "", fmt.Errorf("no cluster is configured: KUBECONFIG is %q, where no cluster is to be found", given)
+	}
 	if clientcmd.IsEmptyConfig(err) {
 		return nil, "", errors.New("no cluster is configured: set KUBECONFIG, give --kubeconfig, or read a local run with --state DIR")
 	}

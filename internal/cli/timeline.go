@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/homeostat/homeostat/internal/cluster"
 	"github.com/homeostat/homeostat/internal/incident"
@@ -50,6 +51,9 @@ func newTimeline() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if f.state != "" && ref.Kind != cluster.KindService && ref.Kind != cluster.KindPod {
+				return usagef("timeline %q is not allowed with --state: a local run has service/NAME and pod/NAME", args[0])
+			}
 			r, ref, err := f.one("timeline", ref)
 			if err != nil {
 				return err
@@ -58,9 +62,7 @@ func newTimeline() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if since > 0 {
-				out.Moments = slices.DeleteFunc(out.Moments, func(m report.Moment) bool { return time.Since(m.At) > since })
-			}
+			out.Moments, out.Notes = newer(out.Moments, out.Notes, since, time.Now())
 			return printed(cmd, f.output, out, func(w io.Writer) error { return report.Timeline(w, out.Workload, out.Moments, out.Notes, time.Now()) })
 		},
 	}
@@ -68,6 +70,19 @@ func newTimeline() *cobra.Command {
 	c.add(cmd)
 	cmd.Flags().DurationVar(&since, "since", 0, "only what is not older, such as 2h; default: all that is known")
 	return cmd
+}
+
+// newer leaves out what is older than since, if that is not 0, and notes how much that was: an empty list would say that nothing is known.
+func newer(list []report.Moment, notes []string, since time.Duration, now time.Time) ([]report.Moment, []string) {
+	if since == 0 {
+		return list, notes
+	}
+	all := len(list)
+	list = slices.DeleteFunc(list, func(m report.Moment) bool { return now.Sub(m.At) > since })
+	if older := all - len(list); older > 0 {
+		notes = append(notes, fmt.Sprintf("left out as older than --since %s: %d", since, older))
+	}
+	return list, notes
 }
 
 // one opens the source of a command about one object, which needs one namespace.
@@ -125,7 +140,7 @@ func (f *sourceFlags) timeline(ctx context.Context, r reader, ref cluster.Ref) (
 
 // momentsOf returns the moments of the incident: all of the workload's own, and of one that it is a member of only that it is.
 func momentsOf(in *incident.Incident, ref cluster.Ref) []report.Moment {
-	if in.Workload.Same(ref) {
+	if in.Workload.Same(ref) || namesPod(in, ref) {
 		return report.MomentsOf(in)
 	}
 	for _, m := range in.Members {
@@ -142,7 +157,7 @@ func momentsOf(in *incident.Incident, ref cluster.Ref) []report.Moment {
 // allIncidents returns the incidents of the namespace, and those about nodes and the cluster, which are in the controller's.
 func (f *sourceFlags) allIncidents(ctx context.Context, r reader, namespace string) ([]incident.Incident, error) {
 	all, err := r.Incidents(ctx, "")
-	if err == nil || f.state != "" {
+	if err == nil || f.state != "" || !apierrors.IsForbidden(err) { // what does not answer is not asked, and waited for, twice
 		return all, err
 	}
 	own, ownErr := r.Incidents(ctx, namespace) // whoever may not list all namespaces sees those of one

@@ -65,7 +65,8 @@ func (f *sourceFlags) why(ctx context.Context, r reader, ref cluster.Ref) (*repo
 		return cmp.Or(a.OpenedAt.Compare(b.OpenedAt), cmp.Compare(a.Name, b.Name))
 	})
 	if f.state != "" {
-		y.Notes = append(y.Notes, "a local run stores no replicas: only its incidents are known")
+		y.Unseen = true
+		y.Notes = append(y.Notes, "a local run stores no replicas: only its incidents are known, and the replica may run")
 		return y, nil
 	}
 	cfg, _, err := f.cluster()
@@ -90,6 +91,11 @@ func (f *sourceFlags) why(ctx context.Context, r reader, ref cluster.Ref) (*repo
 func (h history) pod(ctx context.Context, y *report.Why) error {
 	pod, err := h.core.Pods(y.Replica.Namespace).Get(ctx, y.Replica.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if apierrors.IsForbidden(err) {
+		y.Unseen = true
+		y.Notes = append(y.Notes, "the pod may not be read, so whether it is there is not known: "+err.Error())
 		return nil
 	}
 	if err != nil {

@@ -56,7 +56,11 @@ func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 	}{
 		{"unknown field", "metrics:\n  windw: 3s\n", []string{"line 2", "windw"}},
 		{"no duration", "scaling: {period: soon}\n", []string{"line 1", `"soon"`, "500ms"}},
-		{"wrong type", "healing: {maxIncidents: many}\n", []string{"line 1", "many"}},
+		{"wrong type", "healing: {maxIncidents: many}\n", []string{"line 1", "many", "a whole number"}},
+		{"a list for a mapping", "log: [1]\n", []string{"line 1", "a list is not allowed", "a mapping"}},
+		{"a text for a list", "namespaces: demo\n", []string{"line 1", "`demo` is not allowed", "a list"}},
+		{"two that are unknown", "a: 1\nb: 2\n", []string{"line 1: a: no such field", "; line 2: b: no such field"}},
+		{"given twice", "log: {level: info, level: warn}\n", []string{"line 1", `"level" already defined`}},
 		{"platform", "platform: nomad\n", []string{"platform", `"nomad"`, "kubernetes or local"}},
 		{"native hpas", "nativeHPAs: On\n", []string{"nativeHPAs", `"On"`, "Observe or Manage or Off"}},
 		{"listen", "listen: everywhere\n", []string{"listen", `"everywhere"`, "host:port"}},
@@ -65,6 +69,7 @@ func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 		{"stale below window", "metrics: {staleAfter: 5s}\n", []string{"metrics.staleAfter", "5s", "metrics.window"}},
 		{"step of trends", "metrics: {trendStep: 9s}\n", []string{"metrics.trendStep", "9s", "10s to 10m0s"}},
 		{"lease", "leaderElection: {leaseDuration: 5s}\n", []string{"leaderElection.leaseDuration", "5s", "renewDeadline"}},
+		{"lease of no second", "leaderElection: {retryPeriod: 100ms, renewDeadline: 200ms, leaseDuration: 900ms}\n", []string{"leaderElection.leaseDuration", "900ms", "1s to 10m0s"}},
 		{"renew", "leaderElection: {renewDeadline: 2s}\n", []string{"leaderElection.renewDeadline", "2s", "retryPeriod"}},
 		{"no address", "sources: {prometheus: {address: prometheus:9090}}\n", []string{"sources.prometheus.address", "prometheus:9090", "http://"}},
 		{"credentials in an address", "sources: {prometheus: {address: 'https://me:secret@prometheus'}}\n", []string{"sources.prometheus.address", "me:xxxxx@", "without credentials"}},
@@ -97,6 +102,9 @@ func TestErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 				if !strings.Contains(err.Error(), w) {
 					t.Errorf("error %q does not say %q", err, w)
 				}
+			}
+			if strings.Contains(err.Error(), "config.") || strings.Contains(err.Error(), "unmarshal") {
+				t.Errorf("error %q is in words of the code", err)
 			}
 		})
 	}

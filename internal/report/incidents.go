@@ -12,13 +12,31 @@ import (
 	"github.com/homeostat/homeostat/metrics"
 )
 
+// NoIncidents says that there are none, and where and among which that holds: of the namespace (empty: of all of them), beside those that are
+// resolved. Whoever looks into the wrong namespace must not take that for peace.
+func NoIncidents(w io.Writer, namespace string, resolved int) error {
+	p := &printer{w: w}
+	said := "No incidents"
+	if resolved > 0 {
+		said = "No active incidents"
+	}
+	if namespace != "" {
+		said += fmt.Sprintf(" in namespace %q", namespace)
+	}
+	said += "."
+	if resolved > 0 {
+		said += fmt.Sprintf(" %d resolved: without --active they are listed.", resolved)
+	}
+	if namespace != "" {
+		said += " In every namespace: -A."
+	}
+	p.line("%s", said)
+	return p.err
+}
+
 // Incidents prints one line per incident: active ones first, then the newest, and each below the one that it follows from.
 func Incidents(w io.Writer, list []incident.Incident, now time.Time) error {
 	p := &printer{w: w, loc: now.Location()}
-	if len(list) == 0 {
-		p.line("No incidents.")
-		return p.err
-	}
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b incident.Incident) int {
 		if a.State.Active() != b.State.Active() {
@@ -79,7 +97,7 @@ func underRoots(list []incident.Incident) []incident.Incident {
 
 // Incident prints one incident: cause, what was done, evidence, timeline.
 func Incident(w io.Writer, in incident.Incident, now time.Time) error {
-	p := &printer{w: w, loc: now.Location()}
+	p := &printer{w: w, loc: now.Location(), now: now}
 	p.line("%s/%s  %s on %s", in.Namespace, in.Name, in.Kind, in.Workload)
 	state := fmt.Sprintf("%s, opened %s ago", in.State, ago(now, in.OpenedAt))
 	if !in.ResolvedAt.IsZero() {
@@ -271,8 +289,14 @@ func (p *printer) timeline(in incident.Incident) {
 	p.table(rows)
 }
 
-// clock prints the time of day in the reader's zone, which is that of now.
-func (p *printer) clock(t time.Time) string { return t.In(p.loc).Format("15:04:05") }
+// clock prints the time of day in the reader's zone, which is that of now, and the day where it is another one than today.
+func (p *printer) clock(t time.Time) string {
+	t = t.In(p.loc)
+	if !p.now.IsZero() && t.Format(time.DateOnly) != p.now.In(p.loc).Format(time.DateOnly) {
+		return t.Format(clockLayout)
+	}
+	return t.Format(time.TimeOnly)
+}
 
 // shorten cuts s after n runes and marks the cut.
 func shorten(s string, n int) string {

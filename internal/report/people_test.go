@@ -52,6 +52,26 @@ func TestIncidentWithEverything(t *testing.T) {
 	golden(t, "incident_with_everything", func(w *bytes.Buffer) error { return Incident(w, leak(), now) })
 }
 
+// An incident may be days old, and a leak may reach its limit tomorrow: a time of day alone would be taken for today's.
+func TestTimesOfAnotherDayHaveTheirDay(t *testing.T) {
+	t.Parallel()
+	in := leak()
+	in.Timeline[0].At = now.Add(-26 * time.Hour)
+	in.Forecast.OOMAt, in.Forecast.Latest = now.Add(22*time.Hour), now.Add(30*time.Hour)
+	var out bytes.Buffer
+	if err := Incident(&out, in, now); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"  2026-02-28 01:00:00  IncidentOpened", "out of memory at 2026-03-02 01:00:00 (in 22h0m), between 03:50:00 and 2026-03-02 09:00:00 with 90 %",
+		"  02:58:20             RemediationStarted",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestPostmortem(t *testing.T) {
 	t.Parallel()
 	in := leak()
@@ -142,6 +162,9 @@ func TestWhy(t *testing.T) {
 		{"it was another pod of that name", Why{Exists: true, Pod: pod, Incidents: []incident.Incident{evicted}}, "container app of web-1 was restarted 2 times; the last life ended with exit code 137, reason OOMKilled"},
 		{"the scheduler did it", Why{Exists: true, Pod: gone}, "pod web-1 was preempted by the scheduler for a pod of higher priority: default-scheduler: preempting to accommodate a higher priority pod"},
 		{"gone with an event", Why{Events: events}, "pod web-1 is gone; its last event was Killing: Stopping container app"},
+		{"it may be there", Why{Unseen: true, Incidents: []incident.Incident{killed}}, "the last that is known of web-1: container app of web-1 was killed at its memory limit of 128Mi"},
+		{"it may be there, with an event", Why{Unseen: true, Events: events}, "no incident names web-1; its last event was Killing: Stopping container app"},
+		{"it may be there, nothing known", Why{Unseen: true}, "nothing is known of web-1: no incident and no event names it"},
 		{"gone for good", Why{}, "pod web-1 does not exist, and nothing is known of it: no incident names it, and its events are gone (they are kept for an hour)"},
 	} {
 		tt.why.Replica = ref

@@ -47,6 +47,8 @@ func YAML(w io.Writer, v any) error {
 type printer struct {
 	w   io.Writer
 	loc *time.Location
+	// now is when it is read, where times of other days are shown without a heading that says the day; zero: there is one.
+	now time.Time
 	err error
 }
 

@@ -54,7 +54,25 @@ func TestIncidentsPutsWhatIsOpenFirst(t *testing.T) {
 	golden(t, "incidents", func(w *bytes.Buffer) error {
 		return Incidents(w, []incident.Incident{resolved, open}, now)
 	})
-	golden(t, "incidents_none", func(w *bytes.Buffer) error { return Incidents(w, nil, now) })
+}
+
+func TestThatThereAreNoIncidentsIsSaidOfTheNamespaceThatWasRead(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		namespace string
+		resolved  int
+		want      string
+	}{
+		{"", 0, "No incidents.\n"},
+		{"", 2, "No active incidents. 2 resolved: without --active they are listed.\n"},
+		{"demo", 0, "No incidents in namespace \"demo\". In every namespace: -A.\n"},
+		{"demo", 2, "No active incidents in namespace \"demo\". 2 resolved: without --active they are listed. In every namespace: -A.\n"},
+	} {
+		var out bytes.Buffer
+		if err := NoIncidents(&out, tt.namespace, tt.resolved); err != nil || out.String() != tt.want {
+			t.Errorf("of %q without %d resolved: %q, %v, want %q", tt.namespace, tt.resolved, out.String(), err, tt.want)
+		}
+	}
 }
 
 func TestIncidentShowsCauseDeedsAndEvidence(t *testing.T) {

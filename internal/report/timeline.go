@@ -81,7 +81,7 @@ func Order(list []Moment) []Moment {
 func Timeline(w io.Writer, of cluster.Ref, list []Moment, notes []string, now time.Time) error {
 	p := &printer{w: w, loc: now.Location()}
 	p.line("Timeline of %s", of)
-	p.moments(list, notes, "Nothing is known: no scaling, no rollout, no incident, no event.")
+	p.moments(list, notes, "is known: no scaling, no rollout, no incident, no event.")
 	return p.err
 }
 
@@ -89,17 +89,21 @@ func Timeline(w io.Writer, of cluster.Ref, list []Moment, notes []string, now ti
 func Chain(w io.Writer, id string, list []Moment, notes []string, now time.Time) error {
 	p := &printer{w: w, loc: now.Location()}
 	p.line("Chain of %s", id)
-	p.moments(list, notes, "Nothing is known of it: a status keeps ten changes, events are kept for an hour, incidents as the configuration says.")
+	p.moments(list, notes, "is known of it: a status keeps ten changes, events are kept for an hour, incidents as the configuration says.")
 	return p.err
 }
 
-// moments prints notes and the list, day by day; none is said where there is nothing.
+// moments prints notes and the list, day by day; of nothing, or nothing else than the notes say, none is said.
 func (p *printer) moments(list []Moment, notes []string, none string) {
 	for _, n := range notes {
 		p.paragraph("  note: ", n)
 	}
 	if len(list) == 0 {
-		p.line("\n%s", none)
+		nothing := "Nothing"
+		if len(notes) > 0 {
+			nothing = "Nothing else"
+		}
+		p.line("\n%s %s", nothing, none)
 		return
 	}
 	day := ""

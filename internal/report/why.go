@@ -18,6 +18,8 @@ type Why struct {
 	// Exists is false where there is no such replica now. Pod is the one that is there.
 	Exists bool             `json:"exists"`
 	Pod    *cluster.Replica `json:"pod,omitempty"`
+	// Unseen: whether there is such a replica now could not be read; Notes say why.
+	Unseen bool `json:"-"`
 	// Findings of the replica as it is now.
 	Findings []incident.Finding `json:"findings,omitempty"`
 	// Incidents that name it, oldest first.
@@ -40,6 +42,9 @@ func (y *Why) Answer() string {
 	name := y.Replica.Name
 	if s := y.removed(); s != "" {
 		return s
+	}
+	if y.Unseen {
+		return y.remembered()
 	}
 	if !y.Exists {
 		if n := len(y.Incidents); n > 0 {
@@ -65,6 +70,19 @@ func (y *Why) Answer() string {
 			times(c.Restarts), d.ExitCode, orUnknown(d.Reason))
 	}
 	return y.asItIs()
+}
+
+// remembered is the answer where it is not known whether the replica is there: it may run on.
+func (y *Why) remembered() string {
+	name := y.Replica.Name
+	if n := len(y.Incidents); n > 0 {
+		return fmt.Sprintf("the last that is known of %s: %s", name, y.Incidents[n-1].Cause)
+	}
+	if n := len(y.Events); n > 0 {
+		e := y.Events[n-1]
+		return fmt.Sprintf("no incident names %s; its last event was %s: %s", name, e.Reason, e.Message)
+	}
+	return fmt.Sprintf("nothing is known of %s: no incident and no event names it", name)
 }
 
 // asItIs is the answer where no death is known: it never ran, has ended for good, or runs.
@@ -173,7 +191,7 @@ func orUnknown(s string) string {
 
 // ExplainPod prints why a replica restarted or vanished: the answer, then what it is drawn from.
 func ExplainPod(w io.Writer, y *Why, now time.Time) error {
-	p := &printer{w: w, loc: now.Location()}
+	p := &printer{w: w, loc: now.Location(), now: now}
 	p.line("%s", y.Replica)
 	p.line("")
 	p.paragraph("  ", y.Answer())

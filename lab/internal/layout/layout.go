@@ -164,6 +164,9 @@ func (l Lab) Etcd() string { return filepath.Join(l.State, "etcd") }
 // Bin holds a copy of the lab tool, which outlives `go run`.
 func (l Lab) Bin() string { return filepath.Join(l.State, "bin") }
 
+// Offsets is what the log shipper has sent.
+func (l Lab) Offsets() string { return filepath.Join(l.State, "log-offsets.json") }
+
 // Kubeconfig is the administrator's kubeconfig for programs on the host.
 func (l Lab) Kubeconfig() string { return filepath.Join(l.State, "kubeconfig") }
 

@@ -138,3 +138,33 @@ func TestWriteFileLeavesEqualContentAlone(t *testing.T) {
 		t.Errorf("mode is %v, %v", status.Mode(), err)
 	}
 }
+
+func TestStateFoldersOfSomebodyElseAreRefused(t *testing.T) {
+	tests := map[string]struct {
+		files []string
+		ok    bool
+	}{
+		"empty":                   {ok: true},
+		"a lab's":                 {files: []string{"lab.json", "pki", "anything"}, ok: true},
+		"of a lab that was cut":   {files: []string{"pids", "node2", ".kubeconfig.123", "log-offsets.json"}, ok: true},
+		"of `up` at its first":    {files: []string{".lab.json.4711"}, ok: true},
+		"a home":                  {files: []string{".bashrc", "bin"}},
+		"the root of the machine": {files: []string{"bin", "etc", "usr"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := Lab{Name: "x1", State: t.TempDir()}
+			for _, file := range test.files {
+				if err := os.WriteFile(filepath.Join(l.State, file), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := l.CheckState(); (err == nil) != test.ok {
+				t.Errorf("CheckState of %v: %v", test.files, err)
+			}
+		})
+	}
+	if err := (Lab{Name: "x1", State: filepath.Join(t.TempDir(), "none")}).CheckState(); err != nil {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}

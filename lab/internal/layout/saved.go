@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Saved is what a lab remembers between two commands.
@@ -41,6 +43,44 @@ func (l Lab) Save(saved Saved) error {
 	}
 	_, err = WriteFile(l.savedFile(), append(text, '\n'), 0o600)
 	return err
+}
+
+// CheckState returns an error if the state folder is somebody's and no lab's: it holds what no lab has made. `down` removes the folder with
+// all that is in it, so a lab must not be put there, and nothing there be taken for one.
+func (l Lab) CheckState() error {
+	entries, err := os.ReadDir(l.State)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read state folder: %w", err)
+	}
+	foreign := ""
+	for _, entry := range entries {
+		name := entry.Name()
+		if name == filepath.Base(l.savedFile()) {
+			return nil // written before anything else
+		}
+		if foreign == "" && !l.makes(name) {
+			foreign = name
+		}
+	}
+	if foreign == "" {
+		return nil
+	}
+	return fmt.Errorf("state: %s is no lab's, %s is in it: give a folder that is empty or not there", l.State, foreign)
+}
+
+// makes reports whether a lab may have made a file or folder of that name in its state folder.
+func (l Lab) makes(name string) bool {
+	own := []string{l.PKI(), l.Etc(), l.Logs(), l.Pids(), l.Etcd(), l.Bin(), l.Kubeconfig(), l.Offsets(), l.savedFile()}
+	for i := range MaxNodes {
+		own = append(own, l.Node(i+1).Dir)
+	}
+	return slices.ContainsFunc(own, func(path string) bool {
+		base := filepath.Base(path)
+		return name == base || strings.HasPrefix(name, "."+base+".") // what WriteFile writes to at first
+	})
 }
 
 func (l Lab) savedFile() string { return filepath.Join(l.State, "lab.json") }

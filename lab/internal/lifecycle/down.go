@@ -38,6 +38,9 @@ func (l *Lab) Down(ctx context.Context, keep bool) error {
 		return err
 	}
 	defer unlock()
+	if err := l.CheckState(); err != nil {
+		return err
+	}
 	saved, _, err := l.Load()
 	if err != nil {
 		l.out.line("  settings cannot be read, going on without them: %v", err)

@@ -125,7 +125,7 @@ func (c *cluster) forwardSpec() proc.Spec {
 
 // shipSpec is the shipper of all nodes' logs. It runs on the host, where the Loki is.
 func (c *cluster) shipSpec() proc.Spec {
-	argv := []string{c.tool(), ShipCommand, c.saved.Options.Loki, filepath.Join(c.State, "log-offsets.json")}
+	argv := []string{c.tool(), ShipCommand, c.saved.Options.Loki, c.Offsets()}
 	for _, n := range c.nodes {
 		argv = append(argv, n.PodLogs())
 	}

@@ -81,6 +81,24 @@ func TestDownOfNothingIsNoError(t *testing.T) {
 	}
 }
 
+// A folder that was named by mistake, such as a home, must survive `lab down`.
+func TestDownKeepsAFolderThatIsNoLabs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root")
+	}
+	l := testLab(t)
+	precious := filepath.Join(l.State, "precious")
+	if err := errors.Join(os.MkdirAll(l.Bin(), 0o700), os.WriteFile(precious, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Down(t.Context(), false); err == nil || !strings.Contains(err.Error(), "precious") {
+		t.Errorf("down says %v", err)
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Error("what somebody had there is gone")
+	}
+}
+
 func TestFoldersInUseAreKept(t *testing.T) {
 	folder := t.TempDir()
 	used, empty := filepath.Join(folder, "used"), filepath.Join(folder, "empty")

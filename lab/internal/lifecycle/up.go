@@ -37,6 +37,9 @@ func (l *Lab) Up(ctx context.Context, options layout.Options) error {
 		return err
 	}
 	defer unlock()
+	if err := l.CheckState(); err != nil {
+		return err
+	}
 	old, existed, err := l.Load()
 	if err != nil {
 		return err
