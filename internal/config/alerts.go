@@ -279,7 +279,8 @@ func (r *Receiver) validate(at string, check func(ok bool, field string, value a
 	if w := r.Webhook; w != nil {
 		field := at + ".webhook"
 		check((w.URL == "") != (w.URLFile == ""), field+".url", withoutSecret(w.URL), "one of url and urlFile is needed")
-		check(w.URL == "" || isPage(w.URL), field+".url", withoutSecret(w.URL), "allowed is an http or https address without credentials; one with a secret belongs into urlFile")
+		check(w.URL == "" || isPage(w.URL) && !strings.Contains(w.URL, "?"), field+".url", withoutSecret(w.URL),
+			"allowed is an http or https address without credentials and query; one with a secret belongs into urlFile")
 		w.validate(field, check)
 	}
 	if s := r.Slack; s != nil {

@@ -137,6 +137,7 @@ func TestAlertErrorsNameFieldValueAndWhatIsAllowed(t *testing.T) {
 		"slack without a file": {"receivers: [{name: a, slack: {}}]", []string{"slack.urlFile", "path"}},
 		"slack with a secret":  {"receivers: [{name: a, slack: {url: 'http://h'}}]", []string{"url"}},
 		"too patient":          {"receivers: [{name: a, timeout: 5m, slack: {urlFile: /f}}]", []string{"alerts.receivers[0].timeout", "5m0s", "100ms to 1m0s"}},
+		"webhook with a token": {"receivers: [{name: a, webhook: {url: 'http://h/hook?token=s3cret'}}]", []string{"webhook.url", "urlFile"}},
 		"half a user":          {"receivers: [{name: a, webhook: {url: 'http://h', basicAuth: {username: me}}}]", []string{"alerts.receivers[0].webhook.basicAuth", "passwordFile"}},
 		"two credentials":      {"receivers: [{name: a, webhook: {url: 'http://h', bearerTokenFile: /t, basicAuth: {username: me, passwordFile: /p}}}]", []string{"webhook.bearerTokenFile"}},
 		"nobody's route":       {am + "route: {receiver: x}", []string{"alerts.route.receiver", `"x"`, `["am"]`}},

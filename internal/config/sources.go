@@ -61,8 +61,12 @@ func isServer(address string) bool {
 }
 
 func withoutSecret(address string) string {
-	if u, err := url.Parse(address); err == nil {
-		return u.Redacted()
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
 	}
-	return address
+	if u.RawQuery != "" {
+		u.RawQuery = "xxxxx"
+	}
+	return u.Redacted()
 }

@@ -38,7 +38,8 @@ type wards struct {
 	// healed is true once a pass of this leadership has said what it knows.
 	healed bool
 
-	opened, refusals         *prometheus.CounterVec
+	opened                   openings
+	refusals                 *prometheus.CounterVec
 	detection, forecastError *prometheus.HistogramVec
 
 	gauged, active, reason, root, members, toOOM, budget, clusterLeft, breakerOpen, cut series
@@ -69,7 +70,7 @@ func newWards(i *instruments, now func() time.Time) *wards {
 	gauge := func(name string) series { return i.momentary("homeostat_healing_"+name, Gauge) }
 	w := &wards{
 		now: now, incidents: map[string]*ward{}, forecasts: map[contained]incident.Forecast{},
-		opened:        i.counter("homeostat_healing_incidents_opened_total"),
+		opened:        openings{i.counter("homeostat_healing_incidents_opened_total"), map[opening]time.Time{}},
 		refusals:      i.counter("homeostat_healing_refusals_total"),
 		detection:     i.histogram("homeostat_healing_detection_seconds"),
 		forecastError: i.histogram("homeostat_healing_forecast_error_ratio"),
@@ -148,7 +149,7 @@ func (w *wards) remember(id string, one *ward) {
 }
 
 func (w *wards) open(in *incident.Incident, id string, now time.Time) {
-	count(w.opened.WithLabelValues(in.Namespace, string(in.Kind)), exemplar(id))
+	w.opened.count(in, id, now)
 	if in.Kind.Forecast() || in.Kind == incident.Storm || in.StartedAt.IsZero() {
 		return // nothing has failed yet, or others have
 	}
