@@ -128,7 +128,7 @@ func severity(in *incident.Incident) (level string, since time.Time) {
 		return Critical, in.Timeline[helpless].At
 	case in.State == incident.Abandoned, in.Kind == incident.Storm, isHelpless(in.Reason):
 		return Critical, in.OpenedAt
-	case in.Kind.Notice(), in.Kind.Forecast():
+	case !in.Kind.Failure():
 		return Info, in.OpenedAt
 	default:
 		return Warning, in.OpenedAt

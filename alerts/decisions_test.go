@@ -45,12 +45,12 @@ func (s *decider) run(command string, words []string) {
 	switch command {
 	case "tell": // tell [scaled] [maxedOut=15m] [notScaling=5m]
 		_, s.o.Scaled = o["scaled"]
-		s.o.MaxedOut, s.o.NotScaling = s.duration(o["maxedOut"]), s.duration(o["notScaling"])
+		s.o.MaxedOut, s.o.NotScaling = duration(s.t, o["maxedOut"]), duration(s.t, o["notScaling"])
 		s.s = NewDecisions(s.o, links)
 	case "pass": // pass DURATION: nobody decides
-		s.pass(s.duration(words[0]))
+		s.pass(duration(s.t, words[0]))
 	case "decide": // decide NAME DURATION [every=15s] [from=2] [asks=9] [max=6] [to=4] [dry] [paused] [blind] [stuck=why]
-		s.decide(words[0], s.duration(words[1]), o)
+		s.decide(words[0], duration(s.t, words[1]), o)
 	case "firing":
 		for _, a := range sorted(s.s.Firing()) {
 			s.print(&a)
@@ -58,18 +58,6 @@ func (s *decider) run(command string, words []string) {
 	default:
 		s.t.Fatalf("unknown command %q", command)
 	}
-}
-
-func (s *decider) duration(text string) time.Duration {
-	s.t.Helper()
-	if text == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return d
 }
 
 // decide makes a decision now and then until the time has passed; the last pass is at its end.
@@ -84,7 +72,7 @@ func (s *decider) decide(name string, last time.Duration, o map[string]string) {
 	}
 	d := Decision{
 		Autoscaler: cluster.Ref{Kind: "Autoscaler", Namespace: "shop", Name: name}, Target: cluster.Ref{Kind: "Deployment", Namespace: "shop", Name: name},
-		Decided: true, Current: number("from", 2), Max: number("max", 6), Period: s.duration(o["every"]), Stuck: strings.ReplaceAll(o["stuck"], "_", " "),
+		Decided: true, Current: number("from", 2), Max: number("max", 6), Period: duration(s.t, o["every"]), Stuck: strings.ReplaceAll(o["stuck"], "_", " "),
 	}
 	d.Proposed, d.Desired = number("asks", d.Current), number("to", d.Current)
 	_, d.DryRun = o["dry"]

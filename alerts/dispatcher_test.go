@@ -113,7 +113,7 @@ func (s *stage) run(command string, words []string) {
 	case "resync":
 		s.dispatcher().Resync(slices.Collect(maps.Values(s.alerts)), s.now, s.now)
 	case "down": // down RECEIVER [after:30s]
-		s.failing[words[0]] = &SendError{Err: errors.New("503"), After: s.duration(o["after"])}
+		s.failing[words[0]] = &SendError{Err: errors.New("503"), After: duration(s.t, o["after"])}
 	case "refuse": // refuse RECEIVER
 		s.failing[words[0]] = &SendError{Err: errors.New("404"), Permanent: true}
 	case "up":
@@ -126,20 +126,21 @@ func (s *stage) run(command string, words []string) {
 		s.d, s.open = nil, nil
 		s.dispatcher().Restore(slices.Collect(maps.Values(s.alerts)), s.now)
 	case "pass": // pass 5m
-		s.pass(s.duration(words[0]))
+		s.pass(duration(s.t, words[0]))
 	default:
 		s.t.Fatalf("unknown command %q", command)
 	}
 }
 
-func (s *stage) duration(text string) time.Duration {
-	s.t.Helper()
+// duration reads one; none is zero.
+func duration(t *testing.T, text string) time.Duration {
+	t.Helper()
 	if text == "" {
 		return 0
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return d
 }
@@ -151,7 +152,7 @@ func (s *stage) timings(r *Route, o map[string]string) {
 	}
 	for name, to := range map[string]*time.Duration{"wait": &r.GroupWait, "interval": &r.GroupInterval, "repeat": &r.RepeatInterval} {
 		if text, has := o[name]; has {
-			*to = s.duration(text)
+			*to = duration(s.t, text)
 		}
 	}
 }

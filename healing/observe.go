@@ -45,7 +45,7 @@ func (p *pass) observe(t *tracked) {
 
 // byItself reports whether the incident ends when it is not seen any more, whether the workload is healthy or not: it tells what
 // happened, or what would happen.
-func (t *tracked) byItself() bool { return t.inc.Kind.Notice() || t.inc.Kind.Forecast() }
+func (t *tracked) byItself() bool { return !t.inc.Kind.Failure() }
 
 // record takes the fresh findings into the incident: kind, cause, evidence, timeline.
 func (p *pass) record(t *tracked) {

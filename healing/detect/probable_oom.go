@@ -7,7 +7,6 @@ import (
 
 	"github.com/homeostat/homeostat/healing/internal/phrase"
 	"github.com/homeostat/homeostat/internal/cluster"
-	"github.com/homeostat/homeostat/metrics"
 )
 
 // probableOOM knows a SIGKILL that nobody else sent: the runtime loses the kernel's OOM event now and then and gives another
@@ -32,11 +31,10 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 		against: []string{reasonPhrase(d.Termination)},
 	}
 	c, points := s.container, s.points()
-	used, known := memoryBefore(points, d.Termination)
+	last, known := sampleBefore(points, d.Termination)
+	known = known && d.FinishedAt.Sub(last.At) <= 2*near
+	used := last.MemoryBytes
 	expected, perSecond, grew := memoryAtDeath(points, d.Termination)
-	if known && !sampledNear(points, d.Termination) {
-		known = false
-	}
 	if cache := s.cacheBefore(d); cache > 0 { // the kernel takes that back before it kills
 		used, expected = used-cache, expected-float64(cache)
 	}
@@ -70,16 +68,6 @@ func probableOOM(s *subject, d *death) (explanation, bool) {
 		return explanation{}, false
 	}
 	return e, true
-}
-
-// sampledNear reports whether the last sample of the life is so near to its end that it says something about it.
-func sampledNear(points []metrics.Point, t *cluster.Termination) bool {
-	for _, p := range slices.Backward(points) {
-		if !p.At.After(t.FinishedAt) && p.MemoryBytes >= 0 {
-			return t.FinishedAt.Sub(p.At) <= 2*near
-		}
-	}
-	return false
 }
 
 // cacheBefore returns how much of the last working set of the life was no resident memory, 0 where that is not known. The working set

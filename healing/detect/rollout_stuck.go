@@ -121,7 +121,7 @@ func (l *Look) explained(found []incident.Finding) bool {
 	anyRevision := l.Workload.Ref.Kind == cluster.KindStatefulSet || l.Workload.Ref.Kind == cluster.KindDaemonSet
 	for i := range found {
 		f := &found[i]
-		if f.Replica == "" || f.Kind.Notice() || f.Kind.Forecast() || f.Kind == incident.ChildOOM || f.Kind == incident.ResizeStuck || OfTool(l.Workload, f) {
+		if f.Replica == "" || !f.Kind.Failure() || f.Kind == incident.ChildOOM || f.Kind == incident.ResizeStuck || OfTool(l.Workload, f) {
 			continue
 		}
 		if !f.Active && l.Now.Sub(f.Since) > Horizon {

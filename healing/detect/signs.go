@@ -130,18 +130,24 @@ func lifeOf(t *cluster.Termination) (time.Duration, bool) {
 
 // memoryBefore returns the last known memory of the life that ended.
 func memoryBefore(points []metrics.Point, t *cluster.Termination) (used int64, known bool) {
+	last, known := sampleBefore(points, t)
+	return last.MemoryBytes, known
+}
+
+// sampleBefore returns the last sample of the life that ended in which its memory is known.
+func sampleBefore(points []metrics.Point, t *cluster.Termination) (last metrics.Point, known bool) {
 	for _, p := range slices.Backward(points) {
 		if p.At.After(t.FinishedAt) {
 			continue
 		}
 		if t.StartedAt.Unix() <= 0 || p.At.Before(t.StartedAt) {
-			return 0, false
+			return metrics.Point{}, false
 		}
 		if p.MemoryBytes >= 0 {
-			return p.MemoryBytes, true
+			return p, true
 		}
 	}
-	return 0, false
+	return metrics.Point{}, false
 }
 
 // memoryAtDeath carries the growth between the last two samples of the life on to its end: memory in bytes and bytes per

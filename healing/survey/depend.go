@@ -67,7 +67,7 @@ func (l *look) failure(r cluster.Ref) *incident.Incident {
 	var found *incident.Incident
 	for i := range l.Incidents {
 		one := &l.Incidents[i]
-		if !one.State.Active() || one.Kind.Notice() || one.Kind.Forecast() || !one.Workload.Same(r) {
+		if !one.State.Active() || !one.Kind.Failure() || !one.Workload.Same(r) {
 			continue
 		}
 		if found == nil || one.OpenedAt.Before(found.OpenedAt) {

@@ -130,7 +130,7 @@ func (l *look) failing(atLeast time.Duration) map[string]*incident.Incident {
 	for i := range l.Incidents {
 		one := &l.Incidents[i]
 		age := l.now.Sub(one.OpenedAt)
-		if one.Root != "" || one.Kind.Notice() || one.Kind.Forecast() || !ownFailure(one.Kind) || one.Kind == incident.Storm || one.Workload.Kind == KindNode || age > l.Breaker.Within || age < atLeast {
+		if one.Root != "" || !one.Kind.Failure() || !ownFailure(one.Kind) || one.Kind == incident.Storm || one.Workload.Kind == KindNode || age > l.Breaker.Within || age < atLeast {
 			continue
 		}
 		out[one.Workload.String()] = one

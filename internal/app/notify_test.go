@@ -16,9 +16,10 @@ import (
 	"github.com/homeostat/homeostat/platform/local/localtest"
 )
 
-func TestAFailureOfARealProcessIsTold(t *testing.T) {
-	t.Parallel()
-	told := make(chan map[string]any, 10)
+// webhook returns the address of a receiver, and what it is told.
+func webhook(t *testing.T) (url string, told chan map[string]any) {
+	t.Helper()
+	told = make(chan map[string]any, 10)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var m map[string]any
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
@@ -27,6 +28,12 @@ func TestAFailureOfARealProcessIsTold(t *testing.T) {
 		told <- m
 	}))
 	t.Cleanup(hook.Close)
+	return hook.URL, told
+}
+
+func TestAFailureOfARealProcessIsTold(t *testing.T) {
+	t.Parallel()
+	hook, told := webhook(t)
 	addr, stop := start(t, "", func(c *config.Config) {
 		self, err := os.Executable()
 		if err != nil {
@@ -44,7 +51,7 @@ spec:
 			t.Fatal(err)
 		}
 		at := config.Duration(0)
-		c.Alerts.Receivers = []config.Receiver{{Name: "hook", Webhook: &config.WebhookReceiver{URL: hook.URL}}}
+		c.Alerts.Receivers = []config.Receiver{{Name: "hook", Webhook: &config.WebhookReceiver{URL: hook}}}
 		c.Alerts.Route.GroupWait = &at
 		c.Alerts.Labels = map[string]string{"cluster": "here"}
 	})
@@ -73,19 +80,11 @@ spec:
 // The change that a notification tells of is the one that the API and the journal have, by its id.
 func TestAScalingOfARealProcessIsTold(t *testing.T) {
 	t.Parallel()
-	told := make(chan map[string]any, 10)
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var m map[string]any
-		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
-			t.Errorf("read notification: %v", err)
-		}
-		told <- m
-	}))
-	t.Cleanup(hook.Close)
+	hook, told := webhook(t)
 	journal := filepath.Join(t.TempDir(), "journal.jsonl")
 	addr, stop := start(t, journal, func(c *config.Config) {
 		at := config.Duration(0)
-		c.Alerts.Receivers = []config.Receiver{{Name: "hook", Webhook: &config.WebhookReceiver{URL: hook.URL}}}
+		c.Alerts.Receivers = []config.Receiver{{Name: "hook", Webhook: &config.WebhookReceiver{URL: hook}}}
 		c.Alerts.Route.GroupWait = &at
 		c.Alerts.Decisions.Scaled = true
 		c.Alerts.Links.Grafana = "https://grafana.example.com"

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -86,9 +87,20 @@ func leaveOut(list []time.Time, at time.Time) []time.Time {
 func (c *charges) keep(watched []governed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for w := range c.pending {
-		if !slices.ContainsFunc(watched, func(g governed) bool { return g.workload.Ref == w }) {
-			delete(c.pending, w)
-		}
+	keepWatched(c.pending, watched)
+}
+
+// keepWatched forgets the workloads that are not among those watched.
+func keepWatched[T any](by map[cluster.Ref]T, watched []governed) {
+	if len(by) == 0 {
+		return
 	}
+	refs := make(map[cluster.Ref]struct{}, len(watched))
+	for _, g := range watched {
+		refs[g.workload.Ref] = struct{}{}
+	}
+	maps.DeleteFunc(by, func(w cluster.Ref, _ T) bool {
+		_, is := refs[w]
+		return !is
+	})
 }

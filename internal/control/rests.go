@@ -2,7 +2,6 @@ package control
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -56,9 +55,5 @@ func (r *rests) resting(w cluster.Ref, now time.Time) bool {
 func (r *rests) keep(watched []governed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for w := range r.by {
-		if !slices.ContainsFunc(watched, func(g governed) bool { return g.workload.Ref == w }) {
-			delete(r.by, w)
-		}
-	}
+	keepWatched(r.by, watched)
 }

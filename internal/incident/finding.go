@@ -66,6 +66,9 @@ func (k Kind) Forecast() bool { return k == MemoryLeak || k == CPUThrottled || k
 // asks why, and never worth an action or a page.
 func (k Kind) Notice() bool { return k == Evicted || k == Disrupted || k == StatusUnknown }
 
+// Failure reports whether something fails while the kind lasts: it is neither a forecast nor a notice.
+func (k Kind) Failure() bool { return !k.Forecast() && !k.Notice() }
+
 // Finding is the positive result of one check about one replica, or about the workload itself.
 type Finding struct {
 	Kind Kind `json:"kind"`

@@ -97,28 +97,27 @@ func ask(t *testing.T, url string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// TestRealAlertmanager follows an incident from its record through a real Alertmanager to the webhook that it calls, and to its end.
-func TestRealAlertmanager(t *testing.T) {
-	t.Parallel()
-	calls := make(chan message, 100)
+// listen returns the address of a webhook for the one who calls, and what it is called with.
+func listen(t *testing.T, who string) (url string, calls chan message) {
+	t.Helper()
+	calls = make(chan message, 100)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var m message
 		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
-			t.Errorf("read call of alertmanager: %v", err)
+			t.Errorf("read call of %s: %v", who, err)
 		}
 		calls <- m
 	}))
 	t.Cleanup(hook.Close)
-	own := make(chan message, 100)
-	direct := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var m message
-		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
-			t.Errorf("read own call: %v", err)
-		}
-		own <- m
-	}))
-	t.Cleanup(direct.Close)
-	am := startAlertmanager(t, hook.URL)
+	return hook.URL, calls
+}
+
+// TestRealAlertmanager follows an incident from its record through a real Alertmanager to the webhook that it calls, and to its end.
+func TestRealAlertmanager(t *testing.T) {
+	t.Parallel()
+	hook, calls := listen(t, "alertmanager")
+	direct, own := listen(t, "homeostat")
+	am := startAlertmanager(t, hook)
 
 	tree := route("stack")
 	tree.Routes = []alerts.Route{route("stack"), route("direct")}
@@ -126,7 +125,7 @@ func TestRealAlertmanager(t *testing.T) {
 	tree.Routes[1].GroupWait, tree.Routes[1].GroupInterval = 0, time.Second
 	n, err := New(Options{
 		Receivers: []Receiver{
-			{Name: "stack", Kind: Alertmanager, URLs: []string{am}}, {Name: "direct", Kind: Webhook, URLs: []string{direct.URL}},
+			{Name: "stack", Kind: Alertmanager, URLs: []string{am}}, {Name: "direct", Kind: Webhook, URLs: []string{direct}},
 		},
 		Route: tree, Links: alerts.Links{
 			Grafana: "https://grafana.example.com", Loki: "loki", Dashboard: "homeostat-healing", Runbooks: "https://example.com/r",
@@ -205,17 +204,9 @@ func begun(t *testing.T, n *Notifier) *Term {
 // TestChangesThroughARealAlertmanager verifies that it tells of each of two changes in a row, with the ids of their decisions.
 func TestChangesThroughARealAlertmanager(t *testing.T) {
 	t.Parallel()
-	calls := make(chan message, 100)
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var m message
-		if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
-			t.Errorf("read call of alertmanager: %v", err)
-		}
-		calls <- m
-	}))
-	t.Cleanup(hook.Close)
+	hook, calls := listen(t, "alertmanager")
 	n, err := New(Options{
-		Receivers: []Receiver{{Name: "stack", Kind: Alertmanager, URLs: []string{startAlertmanager(t, hook.URL)}}},
+		Receivers: []Receiver{{Name: "stack", Kind: Alertmanager, URLs: []string{startAlertmanager(t, hook)}}},
 		Route:     route("stack"), Decisions: alerts.DecisionOptions{Scaled: true},
 	})
 	if err != nil {

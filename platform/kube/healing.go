@@ -90,7 +90,7 @@ func (p *Platform) incidentsOf(w cluster.Ref, now time.Time) []*v1alpha1.Inciden
 func (p *Platform) openIncident(w cluster.Ref, now time.Time) string {
 	name := ""
 	for _, o := range p.incidentsOf(w, now) {
-		if kind := incident.Kind(o.Status.Finding); kind.Forecast() || kind.Notice() {
+		if !incident.Kind(o.Status.Finding).Failure() {
 			continue
 		}
 		if incident.State(o.Status.State).Active() && (name == "" || o.Name < name) {

@@ -37,7 +37,7 @@ func (p *Platform) Observe(_ context.Context, _ control.Autoscaler, now time.Tim
 		obs.Replicas[i] = p.observe(&w.Replicas[i], now)
 	}
 	for _, in := range p.Incidents(w.Ref) {
-		if in.State.Active() && !in.Kind.Forecast() && !in.Kind.Notice() { // nothing fails by those
+		if in.State.Active() && in.Kind.Failure() {
 			obs.Incident = in.Name
 			break
 		}

@@ -2,7 +2,7 @@ package sources
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,27 +17,34 @@ import (
 	"github.com/homeostat/homeostat/platform/kube/view"
 )
 
-// An Autoscaler in DryRun names another page than the pod's annotations, which the HPA of the same target goes by.
-func TestAnHPADoesNotTakeThePageAway(t *testing.T) {
+// scrape returns running sources that scrape pages, and the port of a server whose pages, by their path, are those that are given.
+func scrape(t *testing.T, config app.Config, page func(path string) string) (s *Sources, port int) {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
-		_, _ = fmt.Fprintf(w, "%s 5\n", strings.Trim(r.URL.Path, "/"))
+		_, _ = io.WriteString(w, page(r.URL.Path))
 	}))
-	defer server.Close()
-	scraper, err := app.New(app.Config{})
+	t.Cleanup(server.Close)
+	scraper, err := app.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Config{Store: newStore(t), App: scraper})
-	if err != nil {
+	if s, err = New(Config{Store: newStore(t), App: scraper}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
-	port := server.Listener.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return s, server.Listener.Addr().(*net.TCPAddr).Port
+}
+
+// An Autoscaler in DryRun names another page than the pod's annotations, which the HPA of the same target goes by.
+func TestAnHPADoesNotTakeThePageAway(t *testing.T) {
+	s, port := scrape(t, app.Config{}, func(path string) string { return strings.Trim(path, "/") + " 5\n" })
 	paged := pod("a", "web")
 	paged.IP, paged.Page = "127.0.0.1", &app.Page{Scheme: "http", Path: "/other", Port: port}
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {

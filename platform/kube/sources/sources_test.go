@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -362,27 +358,10 @@ func TestPending(t *testing.T) {
 // The rate of a counter needs more than one page: until then it is about to be known, and nothing stands in for it.
 func TestARateIsPendingUntilItIsKnown(t *testing.T) {
 	var hits atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain")
-		_, _ = fmt.Fprintf(w, "hits_total %d\n", hits.Add(10))
-	}))
-	defer server.Close()
-	scraper, err := app.New(app.Config{RateSpan: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(Config{Store: newStore(t), App: scraper})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { s.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
+	s, port := scrape(t, app.Config{RateSpan: time.Second}, func(string) string { return fmt.Sprintf("hits_total %d\n", hits.Add(10)) })
 	paged := pod("a", "web")
 	paged.IP = "127.0.0.1"
-	paged.Page = &app.Page{Scheme: "http", Path: "/metrics", Port: server.Listener.Addr().(*net.TCPAddr).Port}
+	paged.Page = &app.Page{Scheme: "http", Path: "/metrics", Port: port}
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		ask := Ask{Namespace: "shop", Metrics: []hpa.Metric{{Source: hpa.Source{Type: hpa.FromPods, Name: "hits_total"}}}, Pods: []*view.Pod{paged}}
 		got := s.Read(&ask, make([]hpa.Replica, 1), time.Now())

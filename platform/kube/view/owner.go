@@ -112,16 +112,11 @@ func rolloutTakes(d *appsv1.Deployment) int32 {
 	if d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType {
 		return desired
 	}
-	unavailable, surge := intstr.FromString("25%"), intstr.FromString("25%")
-	if u := d.Spec.Strategy.RollingUpdate; u != nil {
-		if u.MaxUnavailable != nil {
-			unavailable = *u.MaxUnavailable
-		}
-		if u.MaxSurge != nil {
-			surge = *u.MaxSurge
-		}
+	var u appsv1.RollingUpdateDeployment
+	if d.Spec.Strategy.RollingUpdate != nil {
+		u = *d.Spec.Strategy.RollingUpdate
 	}
-	return takesAway(desired, unavailable, surge, false)
+	return takesAway(desired, or(u.MaxUnavailable, intstr.FromString("25%")), or(u.MaxSurge, intstr.FromString("25%")), false)
 }
 
 // takesAway returns how many of the replicas may be away beyond those that are made first; all where that cannot be read. The
@@ -149,16 +144,19 @@ func orderedTakes(s *appsv1.StatefulSet) int32 {
 
 // daemonTakes returns the same of a DaemonSet: maxUnavailable, rounded up, and one by default (UnavailableCount).
 func daemonTakes(d *appsv1.DaemonSet) int32 {
-	unavailable, surge := intstr.FromInt32(1), intstr.FromInt32(0)
-	if u := d.Spec.UpdateStrategy.RollingUpdate; u != nil {
-		if u.MaxUnavailable != nil {
-			unavailable = *u.MaxUnavailable
-		}
-		if u.MaxSurge != nil {
-			surge = *u.MaxSurge
-		}
+	var u appsv1.RollingUpdateDaemonSet
+	if d.Spec.UpdateStrategy.RollingUpdate != nil {
+		u = *d.Spec.UpdateStrategy.RollingUpdate
 	}
-	return takesAway(d.Status.DesiredNumberScheduled, unavailable, surge, true)
+	return takesAway(d.Status.DesiredNumberScheduled, or(u.MaxUnavailable, intstr.FromInt32(1)), or(u.MaxSurge, intstr.FromInt32(0)), true)
+}
+
+// or returns the value, or the default where none is given.
+func or(given *intstr.IntOrString, otherwise intstr.IntOrString) intstr.IntOrString {
+	if given != nil {
+		return *given
+	}
+	return otherwise
 }
 
 func (r *Records) replicaSet(s *appsv1.ReplicaSet) *Owner {
